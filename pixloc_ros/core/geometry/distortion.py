@@ -1,0 +1,191 @@
+"""Lens distortion models: forward, derivative, inverse, and the radius up to which they are valid.
+
+Everything acts on normalised image coordinates (x / z, y / z). A radial model maps the radius r to
+r s(u) with u = r^2; it is one-to-one only until d(r s)/dr first vanishes. Past this fold two rays
+share a pixel, so points there must not be projected (they would land inside the image).
+
+Models (coefficients in OpenCV's order):
+- pinhole: none
+- radtan: k1, k2, p1, p2
+- rational: k1, k2, p1, p2, k3, k4, k5, k6
+- equidistant: k1, k2, k3, k4; r s = a (1 + k1 a^2 + k2 a^4 + k3 a^6 + k4 a^8), a = atan(r)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+NUM_COEFFICIENTS = {"pinhole": 0, "radtan": 4, "rational": 8, "equidistant": 4}
+
+# Where no model folds: 89.94 degrees off the axis. Keeps every power of the radius finite in float32.
+MAX_RADIUS2 = 1e6
+
+_NEWTON_STEPS = 20
+
+
+def distort(
+    model: str, k: Tensor, x: Tensor, y: Tensor, jacobian: bool = True
+) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor, Tensor] | None]:
+    """Distort the points (x, y) (..., N) with the coefficients k (..., D).
+
+    Returns the distorted x and y and, if asked for, the derivative [[a, b], [b, d]] as (a, b, d);
+    it is symmetric in all models.
+    """
+    k = k[..., None, :].unbind(-1)
+    u = x * x + y * y
+    s, ds = _SCALES[model](k, u, jacobian)
+    if model == "equidistant":
+        dx, dy = x * s, y * s
+        p1 = p2 = None
+    else:
+        p1, p2 = k[2], k[3]
+        xy2 = 2 * x * y
+        dx = x * s + (p1 * xy2 + p2 * (u + 2 * x * x))
+        dy = y * s + (p2 * xy2 + p1 * (u + 2 * y * y))
+    if not jacobian:
+        return dx, dy, None
+    g = 2 * ds
+    gx = g * x
+    a, b, d = s + gx * x, gx * y, s + g * y * y
+    if p1 is not None:
+        p1y, p2x = 2 * p1 * y, 2 * p2 * x
+        a = a + (p1y + 3 * p2x)
+        b = b + 2 * (p1 * x + p2 * y)
+        d = d + (p2x + 3 * p1y)
+    return dx, dy, (a, b, d)
+
+
+def _radtan_scale(k, u: Tensor, derivative: bool) -> tuple[Tensor, Tensor | None]:
+    k1, k2 = k[:2]
+    s = 1 + u * (k1 + u * k2)
+    return s, (k1 + 2 * k2 * u) if derivative else None
+
+
+def _rational_scale(k, u: Tensor, derivative: bool) -> tuple[Tensor, Tensor | None]:
+    k1, k2, _, _, k3, k4, k5, k6 = k
+    inverse = 1 / (1 + u * (k4 + u * (k5 + u * k6)))
+    s = (1 + u * (k1 + u * (k2 + u * k3))) * inverse
+    if not derivative:
+        return s, None
+    top = k1 + u * (2 * k2 + 3 * k3 * u)
+    bottom = k4 + u * (2 * k5 + 3 * k6 * u)
+    return s, (top - s * bottom) * inverse
+
+
+def _equidistant_scale(k, u: Tensor, derivative: bool) -> tuple[Tensor, Tensor | None]:
+    k1, k2, k3, k4 = k
+    small = u < 1e-4
+    safe = torch.where(small, torch.ones_like(u), u)
+    r = safe.sqrt()
+    a = torch.atan(r)
+    v = a * a
+    s = a * (1 + v * (k1 + v * (k2 + v * (k3 + v * k4)))) / r
+    # series of s in u: exact to float64 rounding below the threshold
+    c1, c2 = k1 - 1 / 3, 1 / 5 - k1 + k2
+    c3 = k3 - 5 / 3 * k2 + 14 / 15 * k1 - 1 / 7
+    series = 1 + u * (c1 + u * (c2 + u * c3))
+    value = torch.where(small, series, s)
+    if not derivative:
+        return value, None
+    slope = 1 + v * (3 * k1 + v * (5 * k2 + v * (7 * k3 + v * (9 * k4))))
+    ds = (slope / (1 + safe) - s) / (2 * safe)
+    return value, torch.where(small, c1 + u * (2 * c2 + 3 * c3 * u), ds)
+
+
+_SCALES = {
+    "radtan": _radtan_scale,
+    "rational": _rational_scale,
+    "equidistant": _equidistant_scale,
+}
+
+
+def undistort(
+    model: str, k: Tensor, max_radius2: Tensor, xd: Tensor, yd: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The inverse of `distort` by Newton's method, (..., N) each.
+
+    The search stays within the valid radius; a point that no ray reaches ends on that circle. The
+    result is differentiable: gradients are those of the implicit function (one step at the
+    solution).
+    """
+    if model == "pinhole":
+        return xd, yd
+    limit2 = max_radius2[..., None] * (1 - 1e-6)
+    with torch.no_grad():
+        x, y = _first_guess(model, k, limit2, xd, yd)
+        for _ in range(_NEWTON_STEPS):
+            x, y = _newton_step(model, k, x, y, xd, yd)
+            shrink = (limit2 / (x * x + y * y).clamp(min=1e-12)).sqrt().clamp(max=1)
+            x, y = x * shrink, y * shrink
+        inside = shrink == 1
+    x1, y1 = _newton_step(model, k, x, y, xd, yd)
+    return torch.where(inside, x1, x), torch.where(inside, y1, y)
+
+
+def _first_guess(
+    model: str, k: Tensor, limit2: Tensor, xd: Tensor, yd: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The distorted point itself; for fisheye lenses the angle polynomial is inverted first."""
+    if model != "equidistant":
+        return xd, yd
+    k1, k2, k3, k4 = k[..., None, :].unbind(-1)
+    rd = (xd * xd + yd * yd).sqrt()
+    limit = torch.atan(limit2.sqrt())
+    a = torch.minimum(rd, limit)
+    for _ in range(_NEWTON_STEPS):
+        v = a * a
+        value = a * (1 + v * (k1 + v * (k2 + v * (k3 + v * k4))))
+        slope = 1 + v * (3 * k1 + v * (5 * k2 + v * (7 * k3 + v * (9 * k4))))
+        a = torch.minimum((a - (value - rd) / slope.clamp(min=1e-6)).clamp(min=0), limit)
+    scale = torch.tan(a) / rd.clamp(min=1e-12)
+    return xd * scale, yd * scale
+
+
+def _newton_step(
+    model: str, k: Tensor, x: Tensor, y: Tensor, xd: Tensor, yd: Tensor
+) -> tuple[Tensor, Tensor]:
+    fx, fy, (a, b, d) = distort(model, k, x, y)
+    a, b, d = a.detach(), b.detach(), d.detach()
+    ex, ey = fx - xd, fy - yd
+    determinant = a * d - b * b
+    tiny = torch.full_like(determinant, 1e-9)
+    determinant = torch.where(determinant.abs() < 1e-9, tiny, determinant)
+    return x - (d * ex - b * ey) / determinant, y - (a * ey - b * ex) / determinant
+
+
+def max_valid_radius2(model: str, k: Sequence[float]) -> float:
+    """The squared normalised radius where the radial part of a model first folds (or has a pole).
+
+    That is the smallest positive root of d(r s)/dr, at most MAX_RADIUS2. Host side, float64.
+    """
+    k = [float(value) for value in k]
+    if model == "pinhole":
+        return MAX_RADIUS2
+    if model == "radtan":
+        return _smallest_root([1, 3 * k[0], 5 * k[1]], MAX_RADIUS2)
+    if model == "rational":
+        top = np.polynomial.Polynomial([1, k[0], k[1], k[4]])
+        bottom = np.polynomial.Polynomial([1, k[5], k[6], k[7]])
+        u = np.polynomial.Polynomial([0, 1])
+        slope = top * bottom + 2 * u * (top.deriv() * bottom - top * bottom.deriv())
+        pole = _smallest_root(bottom.coef, MAX_RADIUS2)
+        return _smallest_root(slope.coef, pole)
+    slope = [1, 3 * k[0], 5 * k[1], 7 * k[2], 9 * k[3]]
+    angle = math.sqrt(_smallest_root(slope, (math.pi / 2) ** 2))
+    return min(math.tan(angle) ** 2, MAX_RADIUS2)
+
+
+def _smallest_root(coefficients: Sequence[float], upper: float) -> float:
+    """The smallest real root in (0, upper) of a polynomial (constant term first), else `upper`."""
+    c = np.trim_zeros(np.asarray(coefficients, dtype=np.float64), "b")
+    # a leading term that is negligible up to `upper` would only spoil the companion matrix
+    while len(c) > 1 and abs(c[-1]) * upper ** (len(c) - 1) < 1e-15:
+        c = c[:-1]
+    roots = np.roots(c[::-1])
+    real = roots.real[np.abs(roots.imag) <= 1e-7 * np.abs(roots)]
+    return float(min([r for r in real if 0 < r < upper], default=upper))

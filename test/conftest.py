@@ -1,0 +1,34 @@
+"""Fixtures for data that lives beside the repository; tests that need it are skipped without it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder `shared` beside the repository, or the one named by PIXLOC_SHARED."""
+    beside = Path(__file__).resolve().parents[2] / "shared"
+    folder = Path(os.environ.get("PIXLOC_SHARED", beside))
+    if not folder.is_dir():
+        pytest.skip(f"no reference data: {folder} does not exist (set PIXLOC_SHARED)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def oracle(shared: Path) -> Callable[[str], dict[str, np.ndarray]]:
+    """`oracle("geometry")` loads the reference arrays of that name."""
+
+    def load(name: str) -> dict[str, np.ndarray]:
+        path = shared / "oracle" / f"{name}.npz"
+        if not path.is_file():
+            pytest.skip(f"no reference data: {path.name} is not in {path.parent}")
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+
+    return load
