@@ -1,0 +1,111 @@
+"""The file layout of the published checkpoints (cvg/pixloc), read without running code from it."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import CheckpointError
+from .model import PixLocNet
+
+DEFAULT_PAD = 4  # of the published code, where the configuration is silent
+ONLY_IN_VGG19 = "extractor.encoder.2.7.weight"
+
+
+def read_official(path: Path) -> tuple[str, dict, dict[str, Tensor]]:
+    """Return architecture, settings of `PixLocNet` and weights. Raises CheckpointError.
+
+    The backbone comes from the stored configuration or, without one, from the weights.
+    """
+    content = _load(path)
+    state = content.get("model") if isinstance(content, dict) else None
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise CheckpointError(
+            f"{path}: holds no dictionary of weights under the key 'model', so it is not a"
+            " published PixLoc checkpoint."
+        )
+    state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
+    conf = content.get("conf")
+    model = conf.get("model", {}) if isinstance(conf, dict) else {}
+    extractor, optimizer = model.get("extractor", {}), model.get("optimizer", {})
+    default = "vgg19" if ONLY_IN_VGG19 in state else "vgg16"
+    architecture = extractor.get("encoder", default)
+    if architecture not in ("vgg16", "vgg19") or extractor.get("do_average_pooling"):
+        raise CheckpointError(
+            f"{path}: its encoder is {architecture!r} with"
+            f" {'average' if extractor.get('do_average_pooling') else 'max'} pooling; this package"
+            " reads vgg16 and vgg19 with max pooling."
+        )
+    pad = optimizer.get("interpolation", {}).get("pad", optimizer.get("pad", DEFAULT_PAD))
+    settings = {
+        ours: tuple(extractor[theirs])
+        for ours, theirs in (("decoder", "decoder"), ("output_scales", "output_scales"),
+                             ("dims", "output_dim"))
+        if theirs in extractor
+    }
+    return architecture, {"pad": int(pad), **settings}, state
+
+
+def official_content(net: PixLocNet) -> dict:
+    """What a published file holds, for a vgg network: weights and the configuration for them."""
+    config = net.config
+    extractor = {
+        "name": "unet",
+        "encoder": net.architecture,
+        "decoder": config["decoder"],
+        "output_scales": config["output_scales"],
+        "output_dim": config["dims"],
+        "do_average_pooling": False,
+        "compute_uncertainty": True,
+        "checkpointed": True,
+        "freeze_batch_normalization": False,
+    }
+    optimizer = {
+        "name": "learned_optimizer",
+        "num_iters": 15,
+        "interpolation": {"mode": "linear", "pad": net.pad},
+        "loss_fn": "scaled_barron(0, 0.1)",
+        "jacobi_scaling": False,
+        "damping": {"type": "constant", "log_range": [-6, 5]},
+    }
+    model = {
+        "name": "two_view_refiner",
+        "success_thresh": 3,
+        "normalize_features": True,
+        "duplicate_optimizer_per_scale": True,
+        "extractor": extractor,
+        "optimizer": optimizer,
+    }
+    return {
+        "model": {name: tensor.detach().cpu() for name, tensor in net.state_dict().items()},
+        "conf": {"data": {}, "model": model, "train": {}},
+        "epoch": 0,
+        "losses": {},
+        "eval": {},
+    }
+
+
+def _load(path: Path) -> object:
+    try:
+        with torch.serialization.safe_globals(_numpy_scalars()):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # an arbitrary file may fail in any way
+        reason = str(error).strip().split("\n")[0][:200]
+        raise CheckpointError(
+            f"{path}: not readable as a published PixLoc checkpoint ({reason}). It is another kind"
+            " of file, damaged, or holds objects other than tensors and numbers."
+        ) from error
+
+
+def _numpy_scalars() -> list:
+    """What unpickling a numpy number calls, under the names that numpy 1 and numpy 2 write."""
+    scalar = np.float64(0).__reduce__()[0]
+    kinds = {type(np.dtype(kind)) for kind in ("f2", "f4", "f8", "i4", "i8", "?")}
+    return [
+        (scalar, "numpy.core.multiarray.scalar"),
+        (scalar, "numpy._core.multiarray.scalar"),
+        np.dtype,
+        *kinds,
+    ]
