@@ -1,0 +1,245 @@
+"""Between arrays and ROS 2 messages in CDR, through ``rosbags``' own message types."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+
+from pixloc_ros.core.errors import DataError
+from pixloc_ros.core.geometry import transforms
+from pixloc_ros.core.geometry.camera import Camera
+
+IMAGE_FORMATS = ("raw", "jpeg", "png")
+
+# One standard deviation of what wheel odometry tells about its own motion.
+SPEED_SIGMA = 0.05  # m/s
+TURN_SIGMA = 0.01  # rad/s
+SIGMA_PER_METRE = 0.02  # m of position per metre driven
+SIGMA_PER_METRE_HEADING = 0.002  # rad of heading per metre driven
+
+_TO_RGB = {
+    "bgr8": cv2.COLOR_BGR2RGB,
+    "rgba8": cv2.COLOR_RGBA2RGB,
+    "bgra8": cv2.COLOR_BGRA2RGB,
+    "bayer_rggb8": cv2.COLOR_BayerRGGB2RGB,
+    "bayer_bggr8": cv2.COLOR_BayerBGGR2RGB,
+    "bayer_gbrg8": cv2.COLOR_BayerGBRG2RGB,
+    "bayer_grbg8": cv2.COLOR_BayerGRBG2RGB,
+}
+_CHANNELS = {"mono8": 1, "8UC1": 1, "rgb8": 3, "bgr8": 3, "rgba8": 4, "bgra8": 4}
+_CHANNELS.update({name: 1 for name in _TO_RGB if name.startswith("bayer")})
+
+
+def qos_profile(latched: bool = False):
+    """The publisher's QoS in the bag's metadata: reliable; transient local if ``latched``."""
+    from rosbags.interfaces import (
+        Qos,
+        QosDurability,
+        QosHistory,
+        QosLiveliness,
+        QosReliability,
+        QosTime,
+    )
+
+    forever = QosTime(9223372036, 854775807)
+    return Qos(
+        QosHistory.KEEP_LAST,
+        1 if latched else 10,
+        QosReliability.RELIABLE,
+        QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
+        forever,
+        forever,
+        QosLiveliness.AUTOMATIC,
+        forever,
+        False,
+    )
+
+
+def stamp_of_raw(raw: bytes) -> int:
+    """Stamp in ns of a serialized message that begins with a ``std_msgs/Header``."""
+    order = "<" if raw[1] & 1 else ">"
+    sec, nanosec = struct.unpack_from(order + "iI", raw, 4)
+    return sec * 1_000_000_000 + nanosec
+
+
+def header_stamp(message) -> int:
+    return message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
+
+
+def pose_of(pose) -> np.ndarray:
+    """(4, 4) of a geometry_msgs/Pose."""
+    q, p = pose.orientation, pose.position
+    return transforms.from_quaternion(np.array([q.x, q.y, q.z, q.w]), np.array([p.x, p.y, p.z]))
+
+
+def transform_of(transform) -> np.ndarray:
+    """(4, 4) of a geometry_msgs/Transform."""
+    q, t = transform.rotation, transform.translation
+    return transforms.from_quaternion(np.array([q.x, q.y, q.z, q.w]), np.array([t.x, t.y, t.z]))
+
+
+def camera_from_info(info) -> Camera:
+    return Camera.from_ros(
+        info.distortion_model, info.width, info.height, list(info.k), list(info.d)
+    )
+
+
+def decode_image(message) -> np.ndarray:
+    """uint8 (H, W) or RGB (H, W, 3) of a sensor_msgs Image or CompressedImage."""
+    if hasattr(message, "format"):
+        pixels = cv2.imdecode(np.asarray(message.data), cv2.IMREAD_UNCHANGED)
+        if pixels is None:
+            raise DataError(f"compressed image '{message.format}' cannot be decoded")
+        return pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+    if message.encoding not in _CHANNELS:
+        raise DataError(
+            f"image encoding '{message.encoding}' is not supported; known are "
+            f"{', '.join(sorted(_CHANNELS))}"
+        )
+    channels = _CHANNELS[message.encoding]
+    rows = np.asarray(message.data, np.uint8).reshape(message.height, message.step)
+    pixels = rows[:, : message.width * channels]
+    if channels > 1:
+        pixels = pixels.reshape(message.height, message.width, channels)
+    code = _TO_RGB.get(message.encoding)
+    return np.ascontiguousarray(pixels) if code is None else cv2.cvtColor(pixels.copy(), code)
+
+
+class MessageMaker:
+    """Builds and serializes the messages of a drive; holds the frame ids."""
+
+    def __init__(self, map_frame: str, odom_frame: str, base_frame: str, camera_frame: str):
+        from rosbags.typesys import Stores, get_typestore
+
+        self.typestore = get_typestore(Stores.ROS2_JAZZY)
+        self._types = self.typestore.types
+        self._map, self._odom = map_frame, odom_frame
+        self._base, self._camera = base_frame, camera_frame
+
+    def serialize(self, message) -> memoryview:
+        return self.typestore.serialize_cdr(message, message.__msgtype__)
+
+    def _new(self, name: str, *values):
+        package, kind = name.split("/")
+        return self._types[f"{package}/msg/{kind}"](*values)
+
+    def _header(self, stamp_ns: int, frame: str):
+        stamp = self._new("builtin_interfaces/Time", *divmod(int(stamp_ns), 1_000_000_000))
+        return self._new("std_msgs/Header", stamp, frame)
+
+    def _vector(self, values):
+        return self._new("geometry_msgs/Vector3", *map(float, values))
+
+    def _pose(self, T: np.ndarray):
+        q, t = transforms.to_quaternion(T)
+        return self._new(
+            "geometry_msgs/Pose",
+            self._new("geometry_msgs/Point", *map(float, t)),
+            self._new("geometry_msgs/Quaternion", *map(float, q)),
+        )
+
+    def static_transform(self, stamp_ns: int, T_base_cam: np.ndarray):
+        q, t = transforms.to_quaternion(T_base_cam)
+        transform = self._new(
+            "geometry_msgs/Transform",
+            self._vector(t),
+            self._new("geometry_msgs/Quaternion", *map(float, q)),
+        )
+        stamped = self._new(
+            "geometry_msgs/TransformStamped",
+            self._header(stamp_ns, self._base),
+            self._camera,
+            transform,
+        )
+        return self._new("tf2_msgs/TFMessage", [stamped])
+
+    def odometry(self, stamps_ns: np.ndarray, T_odom_base: np.ndarray) -> Iterator:
+        """nav_msgs/Odometry per pose; twist from the step before, covariance by distance driven."""
+        driven, twist = 0.0, np.zeros(6)
+        sigma = np.array([SPEED_SIGMA] * 3 + [TURN_SIGMA] * 3)
+        for i, stamp_ns in enumerate(stamps_ns):
+            if i > 0:
+                step = transforms.inverse(T_odom_base[i - 1]) @ T_odom_base[i]
+                seconds = float(stamps_ns[i] - stamps_ns[i - 1]) * 1e-9
+                twist = transforms.log(step) / seconds
+                driven += float(np.linalg.norm(step[:3, 3]))
+            position = SIGMA_PER_METRE * driven
+            heading = SIGMA_PER_METRE_HEADING * driven
+            variances = np.maximum([position**2] * 3 + [heading**2] * 3, 1e-9)
+            yield self._odometry(
+                int(stamp_ns), self._odom, T_odom_base[i], variances, twist, sigma**2
+            )
+
+    def ground_truth(self, stamp_ns: int, T_map_base: np.ndarray):
+        zeros = np.zeros(6)
+        return self._odometry(stamp_ns, self._map, T_map_base, zeros, zeros, zeros)
+
+    def _odometry(self, stamp_ns, frame, T, pose_variances, twist, twist_variances):
+        pose = self._new(
+            "geometry_msgs/PoseWithCovariance",
+            self._pose(T),
+            np.diag(pose_variances).ravel(),
+        )
+        motion = self._new(
+            "geometry_msgs/TwistWithCovariance",
+            self._new("geometry_msgs/Twist", self._vector(twist[:3]), self._vector(twist[3:])),
+            np.diag(twist_variances).ravel(),
+        )
+        return self._new(
+            "nav_msgs/Odometry", self._header(stamp_ns, frame), self._base, pose, motion
+        )
+
+    def camera_info(self, stamp_ns: int, camera: Camera):
+        """sensor_msgs/CameraInfo; the coefficient order of our models is that of ROS."""
+        width, height = (int(round(float(v))) for v in camera.size)
+        (fx, fy), (cx, cy) = camera.f.tolist(), camera.c.tolist()
+        d = [float(v) for v in camera.distortion]
+        model = {
+            "pinhole": "plumb_bob",
+            "radtan": "plumb_bob",
+            "rational": "rational_polynomial",
+            "equidistant": "equidistant",
+        }[camera.model]
+        if model == "plumb_bob":
+            d = (d + [0.0] * 5)[:5]
+        k = np.array([fx, 0, cx, 0, fy, cy, 0, 0, 1], np.float64)
+        p = np.array([fx, 0, cx, 0, 0, fy, cy, 0, 0, 0, 1, 0], np.float64)
+        roi = self._new("sensor_msgs/RegionOfInterest", 0, 0, 0, 0, False)
+        return self._new(
+            "sensor_msgs/CameraInfo",
+            self._header(stamp_ns, self._camera),
+            height,
+            width,
+            model,
+            np.array(d, np.float64),
+            k,
+            np.eye(3).ravel(),
+            p,
+            0,
+            0,
+            roi,
+        )
+
+    def image(self, stamp_ns: int, pixels: np.ndarray, image_format: str):
+        """Image (mono8 or rgb8) or CompressedImage of uint8 (H, W) or RGB (H, W, 3)."""
+        header = self._header(stamp_ns, self._camera)
+        colour = pixels.ndim == 3
+        if image_format != "raw":
+            bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if colour else pixels
+            suffix = ".jpg" if image_format == "jpeg" else ".png"
+            data = cv2.imencode(suffix, bgr)[1].ravel()
+            return self._new("sensor_msgs/CompressedImage", header, image_format, data)
+        height, width = pixels.shape[:2]
+        return self._new(
+            "sensor_msgs/Image",
+            header,
+            height,
+            width,
+            "rgb8" if colour else "mono8",
+            0,
+            width * (3 if colour else 1),
+            np.ascontiguousarray(pixels).ravel(),
+        )

@@ -1,0 +1,1 @@
+"""Runs the tracker over recorded drives without ROS; metrics, benchmarks and reports."""

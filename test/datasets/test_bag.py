@@ -1,0 +1,168 @@
+"""Bags keep what a drive holds, and are laid out as ``ros2 bag`` expects them."""
+
+import tracemalloc
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import yaml
+
+from pixloc_ros.core.errors import DataError
+from pixloc_ros.core.geometry import transforms
+from pixloc_ros.core.geometry.camera import Camera
+from pixloc_ros.datasets.bag import BagReader, BagTopics, read_bag, write_bag
+from pixloc_ros.datasets.dead_reckoning import interpolate_poses
+from pixloc_ros.datasets.drive import T_BODY_OPTICAL, Drive, Odometry
+
+
+def make_drive(frames=6, colour=True, camera=None, start_ns=0, size=(64, 48)):
+    width, height = size
+    shape = (frames, height, width, 3) if colour else (frames, height, width)
+    images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    stamps = start_ns + np.arange(frames, dtype=np.int64) * 100_000_000 + 7
+    poses = np.stack(
+        [transforms.exp(np.array([0.5 * i, 0.1 * i, 0, 0, 0, 0.02 * i])) for i in range(frames)]
+    )
+    odometry_stamps = np.arange(stamps[0], stamps[-1] + 1, 20_000_000)
+    T_base_cam = T_BODY_OPTICAL.copy()
+    T_base_cam[:3, 3] = [1.0, 0.2, 1.5]
+    return Drive(
+        name="toy",
+        names=tuple(map(str, range(frames))),
+        stamps_ns=stamps,
+        camera=camera or Camera.pinhole(width, height, 50.0, 51.0, 31.0, 23.5),
+        T_base_cam=T_base_cam,
+        load=lambda i: images[i],
+        T_map_base=poses,
+        odometry=Odometry(odometry_stamps, interpolate_poses(stamps, poses, odometry_stamps)),
+    )
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+@pytest.mark.parametrize("colour", [True, False])
+def test_round_trip(tmp_path, storage, colour):
+    drive = make_drive(colour=colour)
+    back = read_bag(write_bag(drive, tmp_path / "bag", storage=storage))
+    shift = 1_000_000_000 - 7
+    assert np.array_equal(back.stamps_ns, drive.stamps_ns + shift)
+    assert np.array_equal(back.odometry.stamps_ns, drive.odometry.stamps_ns + shift)
+    np.testing.assert_allclose(back.odometry.T_odom_base, drive.odometry.T_odom_base, atol=1e-12)
+    np.testing.assert_allclose(back.T_map_base, drive.T_map_base, atol=1e-12)
+    np.testing.assert_allclose(back.T_base_cam, drive.T_base_cam, atol=1e-12)
+    for i in (3, 0, 5):
+        assert np.array_equal(back.image(i), drive.image(i))
+    assert back.camera.to_dict() == drive.camera.to_dict()
+
+
+def test_absolute_stamps_are_kept(tmp_path):
+    drive = make_drive(start_ns=1_700_000_000_123_456_789)
+    back = read_bag(write_bag(drive, tmp_path / "bag"))
+    assert np.array_equal(back.stamps_ns, drive.stamps_ns)
+
+
+@pytest.mark.parametrize("image_format, tolerance", [("png", 0), ("jpeg", 60)])
+def test_compressed_images(tmp_path, image_format, tolerance):
+    drive = make_drive()
+    smooth = np.full((48, 64, 3), (200, 100, 30), np.uint8)
+    drive = replace(drive, load=lambda i: smooth)
+    back = read_bag(write_bag(drive, tmp_path / "bag", image_format=image_format))
+    difference = np.abs(back.image(2).astype(int) - smooth)
+    assert difference.max() <= min(tolerance, 6)
+
+
+@pytest.mark.parametrize(
+    "model, coefficients",
+    [
+        ("plumb_bob", [-0.3, 0.1, 1e-3, -2e-3, 0.0]),
+        ("rational_polynomial", [-0.3, 0.1, 1e-3, -2e-3, 0.01, 0.1, 0.02, 0.003]),
+        ("equidistant", [0.01, -0.02, 0.003, -0.001]),
+    ],
+)
+def test_camera_models(tmp_path, model, coefficients):
+    k = [50.0, 0, 31.0, 0, 51.0, 23.5, 0, 0, 1]
+    camera = Camera.from_ros(model, 64, 48, k, coefficients)
+    drive = make_drive(camera=camera)
+    back = read_bag(write_bag(drive, tmp_path / "bag"))
+    assert back.camera.to_dict() == camera.to_dict()
+
+
+def test_metadata_suits_ros2_bag_play(tmp_path):
+    path = write_bag(make_drive(), tmp_path / "bag")
+    info = yaml.safe_load((path / "metadata.yaml").read_text())["rosbag2_bagfile_information"]
+    assert info["version"] == 9 and info["storage_identifier"] == "mcap"
+    topics = {t["topic_metadata"]["name"]: t for t in info["topics_with_message_count"]}
+    assert set(topics) == {"/image", "/camera_info", "/odom", "/tf_static",
+                           "/ground_truth/odometry"}  # fmt: skip
+    latched = topics["/tf_static"]["topic_metadata"]["offered_qos_profiles"][0]
+    assert latched["durability"] == "transient_local" and latched["depth"] == 1
+    plain = topics["/image"]["topic_metadata"]["offered_qos_profiles"][0]
+    assert plain["durability"] == "volatile" and plain["reliability"] == "reliable"
+    assert topics["/image"]["message_count"] == 6
+    # The hash that upstream's tf2_msgs has: the message crosses to any other ROS machine.
+    assert topics["/tf_static"]["topic_metadata"]["type_description_hash"] == (
+        "RIHS01_e369d0f05a23ae52508854b66f6aa0437f3449d652e8cbf22d5abe85d020f087"
+    )
+
+
+def test_messages_are_in_stamp_order_and_odometry_comes_first(tmp_path):
+    path = write_bag(make_drive(), tmp_path / "bag")
+    reader = BagReader(path)._reader
+    log = [(stamp, connection.topic) for connection, stamp, _ in reader.messages()]
+    assert [stamp for stamp, _ in log] == sorted(stamp for stamp, _ in log)
+    assert [topic for _, topic in log[:5]] == [
+        "/tf_static", "/odom", "/ground_truth/odometry", "/camera_info", "/image"]  # fmt: skip
+
+
+def test_missing_topic_lists_what_is_there(tmp_path):
+    path = write_bag(make_drive(), tmp_path / "bag")
+    with pytest.raises(DataError, match=r"no topic /front or /front/compressed; it has: "
+                                        r"/camera_info \(sensor_msgs/msg/CameraInfo\), .*/image"):
+        read_bag(path, BagTopics(image="/front"))
+
+
+def test_unreachable_camera_frame_is_named(tmp_path):
+    path = write_bag(make_drive(), tmp_path / "bag")
+    with pytest.raises(DataError, match="does not join 'base_link' to 'lidar'"):
+        BagReader(path).static_chain("/tf_static", "base_link", "lidar")
+
+
+def test_bad_requests(tmp_path):
+    drive = make_drive()
+    with pytest.raises(DataError, match="no odometry"):
+        write_bag(replace(drive, odometry=None), tmp_path / "bag")
+    with pytest.raises(DataError, match="mcap, sqlite3"):
+        write_bag(drive, tmp_path / "bag", storage="zip")
+    (tmp_path / "bag").mkdir()
+    with pytest.raises(DataError, match="exists already"):
+        write_bag(drive, tmp_path / "bag")
+    with pytest.raises(DataError, match="metadata.yaml"):
+        read_bag(tmp_path / "bag")
+    (tmp_path / "bag" / "metadata.yaml").write_text("nonsense: [")
+    with pytest.raises(DataError, match="cannot be read"):
+        read_bag(tmp_path / "bag")
+
+
+def test_failed_write_leaves_nothing(tmp_path):
+    drive = make_drive()
+
+    def fail(i):
+        raise DataError("image is gone")
+
+    with pytest.raises(DataError, match="image is gone"):
+        write_bag(replace(drive, load=fail), tmp_path / "bag")
+    assert not (tmp_path / "bag").exists()
+
+
+def test_writing_needs_constant_memory(tmp_path):
+    image = np.zeros((240, 320, 3), np.uint8)
+
+    def peak(frames):
+        drive = replace(make_drive(frames=frames, size=(8, 8)), load=lambda i: image)
+        tracemalloc.start()
+        write_bag(drive, tmp_path / f"bag{frames}")
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak_bytes
+
+    peak(2)
+    assert peak(80) < peak(20) + 2_000_000
