@@ -78,9 +78,11 @@ class Drive:
             raise DataError(f"drive '{self.name}' has no ground-truth poses")
         return self.T_map_base @ self.T_base_cam
 
-    def subset(self, indices: Sequence[int], name: str | None = None) -> Drive:
+    def subset(self, indices: Sequence[int] | slice, name: str | None = None) -> Drive:
         """The frames `indices` of this drive (the odometry stays whole)."""
-        indices = np.arange(len(self))[np.asarray(indices)]
+        if not isinstance(indices, slice):
+            indices = np.asarray(indices, np.int64)
+        indices = np.arange(len(self))[indices]
         load = self.load
         return replace(
             self,

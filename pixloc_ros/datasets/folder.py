@@ -28,13 +28,6 @@ from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.geometry.camera import Camera
 from pixloc_ros.datasets.drive import T_BODY_OPTICAL, Drive, Odometry
 
-#: camera.json model -> (ROS distortion model, number of coefficients)
-_MODELS = {
-    "pinhole": ("plumb_bob", 0),
-    "radtan": ("plumb_bob", 4),
-    "rational": ("rational_polynomial", 8),
-    "equidistant": ("equidistant", 4),
-}
 _POSE_COLUMNS = ("tx", "ty", "tz", "qw", "qx", "qy", "qz")
 
 
@@ -177,42 +170,38 @@ def _read_camera(folder: Path) -> tuple[Camera, np.ndarray, dict]:
         raise DataError(f"{folder / 'camera.json'}: missing (nor is there one in the folder above)")
     try:
         settings = json.loads(path.read_text())
-        model = str(settings["model"]).lower()
-        width, height = int(settings["width"]), int(settings["height"])
-        fx, fy, cx, cy = (float(settings[k]) for k in ("fx", "fy", "cx", "cy"))
-        distortion = [float(d) for d in settings.get("distortion") or []]
+        camera = Camera.build(
+            settings["model"].lower(),
+            (settings["width"], settings["height"]),
+            (settings["fx"], settings["fy"]),
+            (settings["cx"], settings["cy"]),
+            settings.get("distortion") or (),
+        )
         mount = settings.get("T_body_cam")
         T_base_cam = T_BODY_OPTICAL.copy()
         if mount is not None:
             T_base_cam = _poses([[*mount["t"], *mount["q_wxyz"]]], path)[0]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{path}: not a camera description: {error!r}") from error
-    if model not in _MODELS:
-        raise DataError(f"{path}: unknown camera model '{model}'; known: {', '.join(_MODELS)}")
-    ros_model, count = _MODELS[model]
-    if len(distortion) != count:
-        raise DataError(f"{path}: {model} has {count} coefficients, not {len(distortion)}")
-    if model == "pinhole":
-        return Camera.pinhole(width, height, fx, fy, cx, cy), T_base_cam, settings
-    k = [fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0]
-    d = [*distortion, 0.0] if model == "radtan" else distortion
-    return Camera.from_ros(ros_model, width, height, k, d), T_base_cam, settings
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    return camera, T_base_cam, settings
 
 
 def _camera_to_json(camera: Camera, T_base_cam: np.ndarray) -> dict:
     q_xyzw, t = transforms.to_quaternion(T_base_cam)
-    (width, height), (fx, fy), (cx, cy) = (v.tolist() for v in (camera.size, camera.f, camera.c))
+    plain = camera.to_dict()
     return {
-        "model": camera.model,
-        "width": round(width),
-        "height": round(height),
-        "fx": round(fx, 6),
-        "fy": round(fy, 6),
-        "cx": round(cx, 6),
-        "cy": round(cy, 6),
-        "distortion": camera.distortion.tolist(),
+        "model": plain["model"],
+        "width": round(plain["size"][0]),
+        "height": round(plain["size"][1]),
+        "fx": plain["f"][0],
+        "fy": plain["f"][1],
+        "cx": plain["c"][0],
+        "cy": plain["c"][1],
+        "distortion": plain["distortion"],
         "pixel_convention": "pixel (0,0) is the centre of the top-left pixel",
-        "T_body_cam": {"t": t.tolist(), "q_wxyz": [q_xyzw[3], *q_xyzw[:3]]},
+        "T_body_cam": {"t": t.tolist(), "q_wxyz": [q_xyzw[3], *q_xyzw[:3].tolist()]},
     }
 
 
