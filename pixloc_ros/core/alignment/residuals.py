@@ -1,0 +1,105 @@
+"""Feature residuals of one level and their normal equations in the pose.
+
+For a point P with reference feature f (PixLoc, equations 1 to 4):
+
+    p_rig = T_rig_map P,  p_cam = T_cam_rig p_rig,  p = project(p_cam)
+    r = F(p) - f,  w = rho'(||r||^2) * valid * confidence_query(p) * confidence_reference
+    J = G J_p,  G = dF/dp (C, 2),  J_p = dp/dp_cam R_cam_rig [I | -hat(p_rig)]  (2, 6)
+    g = sum w J^T r,  H = sum w J^T J
+
+The C channels enter only through the 3 x 3 products of r and the two columns of G, so J itself,
+(N, C, 6), is never formed.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pixloc_ros.core.alignment import interpolation
+from pixloc_ros.core.alignment.robust import barron
+from pixloc_ros.core.alignment.types import AlignerConfig, QueryLevel, ReferenceLevel
+from pixloc_ros.core.geometry.camera import Camera
+from pixloc_ros.core.geometry.pose import Pose
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """The points at one pose, (B, K, N) unless said otherwise.
+
+    squared: ||r||^2. loss: robust loss. confidence: query times reference, zero where not valid.
+    weight: robust weight times confidence. J_pixel (B, K, N, 2, 6): of the projection.
+    gram (B, K, N, 3, 3): products of [r, dF/dx, dF/dy].
+    """
+
+    valid: Tensor
+    squared: Tensor
+    loss: Tensor
+    confidence: Tensor
+    weight: Tensor
+    J_pixel: Tensor
+    gram: Tensor
+
+    def num_valid(self) -> Tensor:
+        """(B)"""
+        return self.valid.sum((-2, -1))
+
+    def normal_equations(self) -> tuple[Tensor, Tensor]:
+        """H (B, 6, 6) and g (B, 6), summed over the points of all cameras."""
+        weighted = self.weight[..., None, None] * self.gram
+        J = self.J_pixel.flatten(-4, -2)
+        H = J.mT @ (weighted[..., 1:, 1:] @ self.J_pixel).flatten(-4, -2)
+        g = J.mT @ weighted[..., 1:, 0].flatten(-3)[..., None]
+        return H, g[..., 0]
+
+    def score(self) -> Tensor:
+        """(B, 6, 6): sum over the points of g g^T, g the gradient of one point."""
+        g = (self.J_pixel.mT @ (self.weight[..., None] * self.gram[..., 1:, 0])[..., None])[..., 0]
+        g = g.flatten(-3, -2)
+        return g.mT @ g
+
+    def cost(self) -> Tensor:
+        """(B): confidence-weighted mean of the robust loss, NaN where nothing is valid."""
+        return (self.confidence * self.loss).sum((-2, -1)) / self.confidence.sum((-2, -1))
+
+
+class LevelResiduals:
+    """The residuals of one level as a function of the pose.
+
+    points (B', K, N, 3) in the map frame, mask (B', K, N), cameras (B', K) of the network's input
+    image. Everything that does not depend on the pose is prepared here.
+    """
+
+    def __init__(self, points: Tensor, mask: Tensor, reference: ReferenceLevel, query: QueryLevel,
+                 cameras: Camera, T_cam_rig: Pose, config: AlignerConfig):
+        self._points = points
+        self._mask = mask & (reference.confidence > 0)
+        self._features = reference.features.to(points.dtype)
+        self._confidence = reference.confidence.to(points.dtype)
+        self._map = interpolation.flatten(query.features, query.confidence)
+        self._camera = cameras.scale(1 / query.stride)
+        self._T_cam_rig = T_cam_rig
+        self._config = config
+
+    def evaluate(self, T_rig_map: Pose) -> Evaluation:
+        """At the poses T_rig_map (B)."""
+        config = self._config
+        p_rig = T_rig_map[:, None].transform(self._points)
+        p_cam = self._T_cam_rig.transform(p_rig)
+        p2d, visible, J_camera = self._camera.project_with_jacobian(p_cam)
+        border = interpolation.inside(p2d, self._map.width, self._map.height, config.pad)
+        valid = self._mask & visible & border
+
+        query = interpolation.sample(self._map, p2d, normalize=True)
+        residual = query.value - self._features
+        stacked = torch.cat((residual[..., None, :], query.gradient), -2)
+        gram = stacked @ stacked.mT
+        squared = gram[..., 0, 0]
+        loss, robust_weight = barron(squared, config.robust_alpha, config.robust_scale)
+        confidence = query.confidence * self._confidence * valid
+
+        J_rig = J_camera @ self._T_cam_rig.R[..., None, :, :]
+        turn = torch.linalg.cross(p_rig[..., None, :], J_rig)  # m^T (-hat(p)) = (p x m)^T
+        return Evaluation(valid, squared, loss, confidence, robust_weight * confidence,
+                          torch.cat((J_rig, turn), -1), gram)

@@ -1,0 +1,89 @@
+"""How uncertain an aligned pose is, and the change of that statement between frames.
+
+Two descriptions of a small pose error (m, rad) meet here:
+
+- tangent: the left increment (dt, w) of T_rig_map in rig axes, R' = exp(w) R, t' = exp(w) t + dt;
+- ROS order (REP-103, geometry_msgs/PoseWithCovariance): (x, y, z, rot x, rot y, rot z) of
+  T_map_base, the position of the base and a rotation about the fixed axes of the map.
+"""
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pixloc_ros.core.alignment import Alignment
+
+
+def tangent_covariance(alignment: Alignment, scale: float = 1.0) -> Tensor:
+    """Covariance (B, 6, 6) of T_rig_map in its tangent, times `scale`.
+
+    The sandwich of an M-estimator (Huber 1967, White 1982) with the Gauss-Newton Hessian H and
+    S = sum g g^T over the points,
+
+        (H + L)^-1 (S + sigma^2 L) (H + L)^-1,
+
+    L = sigma^2 Lambda being the prior's information in units of the cost; a prior's gradient L e
+    has the covariance L Lambda^-1 L = sigma^2 L. The channels of a point are correlated, so the
+    point, not the channel, is the independent sample; nothing has to be assumed about the noise of
+    a feature. Infinite on the diagonal (zero elsewhere) where the alignment failed or its Hessian
+    cannot be inverted; never raises.
+    """
+    bread, filling = alignment.hessian, alignment.score
+    if alignment.prior_information is not None:
+        bread = bread + alignment.prior_information
+        filling = filling + alignment.feature_sigma ** 2 * alignment.prior_information
+    covariance, usable = _sandwich(bread.double(), filling.double())
+    covariance = (scale * covariance).to(bread.dtype)
+    usable = usable & torch.isfinite(covariance).all(-1).all(-1) & ~alignment.failed
+    unknown = torch.diag_embed(torch.full_like(covariance[..., 0], torch.inf))
+    return torch.where(usable[..., None, None], covariance, unknown)
+
+
+def _sandwich(bread: Tensor, filling: Tensor) -> tuple[Tensor, Tensor]:
+    """bread^-1 filling bread^-1 (B, 6, 6) and where that could be computed (B)."""
+    finite = torch.isfinite(bread).all(-1).all(-1) & torch.isfinite(filling).all(-1).all(-1)
+    identity = torch.eye(bread.shape[-1], dtype=bread.dtype, device=bread.device)
+    factor, info = torch.linalg.cholesky_ex(torch.where(finite[..., None, None], bread, identity))
+    half = torch.cholesky_solve(filling, factor)
+    covariance = torch.cholesky_solve(half.mT, factor)
+    return (covariance + covariance.mT) / 2, finite & (info == 0)
+
+
+def body_jacobian(T_map_rig: np.ndarray, T_base_rig: np.ndarray) -> np.ndarray:
+    """d(error of T_map_base in ROS order) / d(tangent error of T_rig_map), (6, 6).
+
+    With R = R_map_rig and b the origin of the base in the rig frame: R_rig_map' = exp(w) R_rig_map
+    gives R_map_rig' = exp(-R w) R_map_rig, a rotation by -R w about the axes of the map. The
+    position p of the base in the map solves R_rig_map p + t_rig_map = b, and after the increment
+    exp(w) (R_rig_map p' + t_rig_map) + dt = b, so that to first order
+    p' - p = R (-dt - w x b) = R (-dt + b x w):
+
+        J = [[-R, R hat(b)], [0, -R]]
+    """
+    R = T_map_rig[:3, :3]
+    b = -T_base_rig[:3, :3].T @ T_base_rig[:3, 3]
+    J = np.zeros((6, 6))
+    J[:3, :3] = J[3:, 3:] = -R
+    J[:3, 3:] = R @ _hat(b)
+    return J
+
+
+def body_covariance(covariance: np.ndarray, T_map_rig: np.ndarray, T_base_rig: np.ndarray
+                    ) -> np.ndarray:
+    """Covariance (6, 6) of T_map_base in ROS order from that of T_rig_map in its tangent."""
+    J = body_jacobian(T_map_rig, T_base_rig)
+    return J @ covariance @ J.T
+
+
+def tangent_information(covariance: np.ndarray, T_map_rig: np.ndarray, T_base_rig: np.ndarray
+                        ) -> np.ndarray:
+    """Information (6, 6) of T_rig_map in its tangent, as `PosePrior` takes it, from the covariance
+    of T_map_base in ROS order. Raises numpy.linalg.LinAlgError for a singular covariance."""
+    J = body_jacobian(T_map_rig, T_base_rig)
+    return J.T @ np.linalg.solve(covariance, J)
+
+
+def _hat(v: np.ndarray) -> np.ndarray:
+    x, y, z = v
+    return np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
