@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from ..errors import CheckpointError
@@ -98,7 +98,7 @@ def save_checkpoint(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f".partial-{os.getpid()}"
-    save_file(state, partial)
+    partial.write_bytes(save(state))
     os.replace(partial, folder / "weights.safetensors")
     partial.write_text(json.dumps(description, indent=2) + "\n")
     os.replace(partial, folder / "checkpoint.json")
