@@ -1,0 +1,87 @@
+"""Many starting poses, aligned together and scored together.
+
+A single start finds the pose from within the basin of the coarsest features. Where the prior is
+less certain than that, poses drawn from its covariance are aligned as one batch on the coarse
+levels; the best supported ones go on to the finest level, and the best of these is the answer.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from pixloc_ros.core.alignment import (Alignment, AlignerConfig, PosePrior, QueryLevel, ReferenceLevel, align)
+from pixloc_ros.core.geometry.camera import Camera
+from pixloc_ros.core.geometry.pose import Pose
+
+
+@dataclass(frozen=True)
+class InitializerConfig:
+    """hypotheses: starting poses of a search. survivors: how many reach the finest level.
+    spread: the draws are cut off at this many standard deviations."""
+
+    hypotheses: int = 32
+    survivors: int = 4
+    spread: float = 2.0
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One frame against its map points: all that `align` needs besides a starting pose."""
+
+    points: torch.Tensor
+    mask: torch.Tensor
+    reference: list[ReferenceLevel]
+    query: list[QueryLevel]
+    cameras: Camera
+    T_cam_rig: Pose
+    damping: torch.Tensor
+
+    def align(self, start: Pose, config: AlignerConfig, prior: PosePrior | None = None
+              ) -> Alignment:
+        """Align from every pose of the batch `start`: T_rig_map (B,)."""
+        return align(start, self.points, self.mask, self.reference, self.query, self.cameras,
+                     self.T_cam_rig, self.damping, config, prior)
+
+    def without_finest(self) -> "Problem":
+        """The same problem on all levels but the finest."""
+        return replace(self, reference=self.reference[1:], query=self.query[1:],
+                       damping=self.damping[1:])
+
+
+def search(problem: Problem, start: Pose, covariance: torch.Tensor, aligner: AlignerConfig,
+           config: InitializerConfig, prior: PosePrior | None = None) -> tuple[Alignment, Pose]:
+    """Align from poses drawn around `start` (1,); returns the best alignment (B = 1) and its start.
+
+    covariance: (6, 6) of the start, left-increment tangent in the rig frame (m, rad).
+    """
+    starts = draw(start, covariance, config)
+    coarse = problem.without_finest().align(
+        starts, replace(aligner, iterations=aligner.iterations[1:]))
+    best = support(coarse).topk(min(config.survivors, len(starts.t))).indices
+    fine = problem.align(coarse.T_rig_map[best], aligner, prior)
+    winner = support(fine).argmax()[None]
+    return fine[winner], starts[best[winner]]
+
+
+def draw(start: Pose, covariance: torch.Tensor, config: InitializerConfig) -> Pose:
+    """Poses (hypotheses,) spread evenly over the covariance, the start itself first.
+
+    A Sobol sequence covers six dimensions with far fewer samples than independent draws, and is
+    the same at every call.
+    """
+    uniform = torch.quasirandom.SobolEngine(6).draw(config.hypotheses + 1)[1:]
+    normal = torch.erfinv((2 * uniform - 1).clamp(-1 + 1e-6, 1 - 1e-6)) * 2 ** 0.5
+    normal = normal.clamp(-config.spread, config.spread).to(covariance)
+    normal[0] = 0
+    increments = normal @ torch.linalg.cholesky(covariance).mT
+    return start.expand(config.hypotheses).retract(increments)
+
+
+def support(alignment: Alignment) -> torch.Tensor:
+    """(B,) how much of the map agrees with the image at each pose: the sum of the robust weights.
+
+    A point out of view supports nothing, so looking away is never cheap; failed poses come last.
+    """
+    total = alignment.weights.sum(dim=(1, 2))
+    return torch.where(alignment.failed, torch.full_like(total, -1.0), total)

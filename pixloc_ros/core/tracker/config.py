@@ -1,0 +1,34 @@
+"""Settings of the tracker. Every default is written here and nowhere else."""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pixloc_ros.core.alignment import AlignerConfig
+from pixloc_ros.core.initializer import InitializerConfig
+from pixloc_ros.core.tracker.gates import GateConfig
+from pixloc_ros.core.tracker.motion import OdometryNoise
+from pixloc_ros.core.tracker.odometry import OdometryBufferConfig
+
+
+@dataclass(frozen=True)
+class TrackerConfig:
+    """point_budget: most map points aligned in a frame. max_keyframes: reference keyframes whose
+    points are drawn on. resize: longer side (px) of the image fed to the network, 0 = as the map
+    was built. use_prior: let the odometry prior pull on the alignment with its own covariance.
+    covariance_scale: factor on the alignment's covariance, to calibrate it on recorded drives.
+    search_std_m, search_std_deg: a prior less certain than either is searched with many
+    starting poses instead of one.
+    """
+
+    point_budget: int = 512
+    max_keyframes: int = 4
+    resize: int = 0
+    use_prior: bool = True
+    covariance_scale: float = 1.0
+    search_std_m: float = 0.5
+    search_std_deg: float = 1.5
+    aligner: AlignerConfig = field(default_factory=AlignerConfig)
+    initializer: InitializerConfig = field(default_factory=InitializerConfig)
+    gates: GateConfig = field(default_factory=GateConfig)
+    odometry_noise: OdometryNoise = field(default_factory=OdometryNoise)
+    odometry_buffer: OdometryBufferConfig = field(default_factory=OdometryBufferConfig)

@@ -1,0 +1,67 @@
+"""Gates: the reasons for which an aligned pose is not believed."""
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class GateConfig:
+    """min_points: fewest map points that must take part. max_cost: mean robust feature cost
+    above which image and map do not agree. max_correction_m, max_correction_deg: largest update
+    of the prior that is ever believed; below it the update must lie within max_correction_sigma
+    standard deviations of prior and result. max_position_std, max_rotation_std_deg: a geometry
+    that pins the pose down worse than this is not a fix. max_coast_distance (m), max_coast_time
+    (s): how far odometry may carry the pose before it counts as lost.
+    """
+
+    min_points: int = 40
+    max_cost: float = 0.08
+    max_correction_m: float = 3.0
+    max_correction_deg: float = 15.0
+    max_correction_sigma: float = 6.0
+    max_position_std: float = 0.5
+    max_rotation_std_deg: float = 2.0
+    max_coast_distance: float = 30.0
+    max_coast_time: float = 15.0
+
+
+def judge(config: GateConfig, *, failed: bool, num_points: int, cost: float,
+          correction: tuple[float, float], error6: np.ndarray, prior_covariance: np.ndarray,
+          covariance: np.ndarray) -> tuple[str, ...]:
+    """Reasons to reject an alignment; empty if it is to be believed.
+
+    correction: distance (m) and angle (rad) from prior to result. error6: the same as a vector
+    in ROS order. Covariances (6, 6) in ROS order, of the prior and of the result.
+    """
+    if failed:
+        return ("alignment failed: too few points in view or an unsolvable system",)
+    reasons = []
+    if num_points < config.min_points:
+        reasons.append(f"points in view {num_points} < {config.min_points}")
+    if not cost <= config.max_cost:
+        reasons.append(f"cost {cost:.3f} > {config.max_cost:.3f}")
+    std = np.sqrt(np.diag(covariance)) if np.isfinite(covariance).all() else np.full(6, math.inf)
+    if not std[:3].max() <= config.max_position_std:
+        reasons.append(f"position std {std[:3].max():.2f} m > {config.max_position_std:.2f} m")
+    if not math.degrees(std[3:].max()) <= config.max_rotation_std_deg:
+        reasons.append(f"rotation std {math.degrees(std[3:].max()):.2f} deg > "
+                       f"{config.max_rotation_std_deg:.2f} deg")
+    distance, angle = correction
+    if not distance <= config.max_correction_m:
+        reasons.append(f"correction {distance:.2f} m > {config.max_correction_m:.2f} m")
+    if not math.degrees(angle) <= config.max_correction_deg:
+        reasons.append(f"correction {math.degrees(angle):.1f} deg > "
+                       f"{config.max_correction_deg:.1f} deg")
+    if not reasons:
+        sigma = mahalanobis(error6, prior_covariance + covariance)
+        if not sigma <= config.max_correction_sigma:
+            reasons.append(f"correction of {sigma:.1f} sigma > {config.max_correction_sigma:.1f}")
+    return tuple(reasons)
+
+
+def mahalanobis(error6: np.ndarray, covariance: np.ndarray) -> float:
+    """sqrt(e^T C^-1 e)."""
+    return float(np.sqrt(error6 @ np.linalg.solve(covariance, error6)))

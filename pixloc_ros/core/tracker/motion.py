@@ -1,0 +1,66 @@
+"""The pose estimate between frames: carried by odometry, its covariance growing on the way."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pixloc_ros.core.geometry import transforms
+
+
+@dataclass(frozen=True)
+class OdometryNoise:
+    """Standard deviations of the odometry's error, as nav2_amcl's alphas describe it.
+
+    translation_per_m: m per metre driven. rotation_per_m: rad per metre driven.
+    rotation_per_rad: rad per radian turned. translation_floor, rotation_floor: m and rad added
+    at every prediction (vibration, time stamps, the plane that wheels cannot leave).
+    """
+
+    translation_per_m: float = 0.03
+    rotation_per_m: float = 0.003
+    rotation_per_rad: float = 0.05
+    translation_floor: float = 0.03
+    rotation_floor: float = 0.006
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """Where the base was when the pose was last known, and how well.
+
+    T_map_base, T_odom_base: (4, 4) at the same instant. covariance: (6, 6) of T_map_base in ROS
+    order (position, rotation about map axes).
+    """
+
+    stamp_ns: int
+    T_map_base: np.ndarray
+    T_odom_base: np.ndarray
+    covariance: np.ndarray
+
+    @property
+    def T_map_odom(self) -> np.ndarray:
+        """The correction that odometry needs: (4, 4)."""
+        return self.T_map_base @ transforms.inverse(self.T_odom_base)
+
+    def predict(self, T_odom_base: np.ndarray, noise: OdometryNoise
+                ) -> tuple[np.ndarray, np.ndarray]:
+        """T_map_base (4, 4) and its covariance (6, 6) now that odometry says T_odom_base.
+
+        An error of rotation at the anchor turns the way driven since: with d that way in map
+        axes, dp' = dp + dtheta x d. Odometry's own error grows with the way and the turn.
+        """
+        moved = transforms.inverse(self.T_odom_base) @ T_odom_base
+        T_map_base = self.T_map_base @ moved
+        way = T_map_base[:3, 3] - self.T_map_base[:3, 3]
+        distance, turn = transforms.pose_error(moved, np.eye(4))
+
+        transport = np.eye(6)
+        transport[:3, 3:] = -transforms.hat(way)
+        rotation_std = (noise.rotation_floor + noise.rotation_per_m * distance
+                        + noise.rotation_per_rad * turn)
+        # A heading that wanders along the way also displaces its end, by half of it on average.
+        position_std = (noise.translation_floor + noise.translation_per_m * distance
+                        + 0.5 * rotation_std * distance)
+        grown = transport @ self.covariance @ transport.T
+        grown[np.diag_indices(6)] += np.repeat([position_std ** 2, rotation_std ** 2], 3)
+        return T_map_base, grown

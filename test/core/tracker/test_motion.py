@@ -1,0 +1,47 @@
+"""Carrying a pose and its covariance along by odometry."""
+import numpy as np
+
+from pixloc_ros.core.geometry import transforms
+from pixloc_ros.core.tracker.motion import Anchor, OdometryNoise
+from pixloc_ros.core.tracker.tracker import ros_error
+
+SILENT = OdometryNoise(0, 0, 0, 0, 0)
+
+
+def perturbed(T: np.ndarray, error6: np.ndarray) -> np.ndarray:
+    """T with a position error and a rotation error about map axes."""
+    turn = transforms.exp(np.concatenate([np.zeros(3), error6[3:]]))
+    return transforms.from_Rt(turn[:3, :3] @ T[:3, :3], T[:3, 3] + error6[:3])
+
+
+def test_the_covariance_is_that_of_many_drives_with_a_wrong_start():
+    rng = np.random.default_rng(0)
+    T_map_base = transforms.exp(np.array([3, 4, 0, 0.1, 0.2, 1.0]))
+    T_odom_base = transforms.exp(np.array([1, 0, 0, 0, 0, 0.3]))
+    later = T_odom_base @ transforms.exp(np.array([8, 1, 0.2, 0, 0.02, 0.4]))
+    root = rng.normal(size=(6, 6)) * 0.01
+    covariance = root @ root.T + np.diag([1e-4] * 3 + [1e-5] * 3)
+
+    predicted, carried = Anchor(0, T_map_base, T_odom_base, covariance).predict(later, SILENT)
+    errors = []
+    for error6 in rng.multivariate_normal(np.zeros(6), covariance, size=4000):
+        wrong = Anchor(0, perturbed(T_map_base, error6), T_odom_base, covariance)
+        errors.append(ros_error(wrong.predict(later, SILENT)[0], predicted))
+    measured = np.cov(np.array(errors).T)
+    scale = np.sqrt(np.outer(np.diag(carried), np.diag(carried)))
+    np.testing.assert_allclose(measured / scale, carried / scale, atol=0.08)
+
+
+def test_uncertainty_grows_with_the_way():
+    anchor = Anchor(0, np.eye(4), np.eye(4), np.diag([1e-4] * 6))
+    noise = OdometryNoise()
+    stds = [np.sqrt(np.diag(anchor.predict(transforms.exp(
+        np.array([x, 0, 0, 0, 0, 0])), noise)[1])) for x in (0.0, 1.0, 10.0)]
+    assert (stds[0] < stds[1]).all() and (stds[1] < stds[2]).all()
+
+
+def test_the_correction_explains_the_pose():
+    T_map_base = transforms.exp(np.array([3, 4, 0, 0.1, 0.2, 1.0]))
+    T_odom_base = transforms.exp(np.array([1, 0, 0, 0, 0, 0.3]))
+    anchor = Anchor(0, T_map_base, T_odom_base, np.eye(6))
+    np.testing.assert_allclose(anchor.T_map_odom @ T_odom_base, T_map_base, atol=1e-12)

@@ -1,0 +1,74 @@
+"""The odometry buffer: interpolation, gaps, reversals, waiting."""
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from pixloc_ros.core.errors import DataError
+from pixloc_ros.core.geometry import transforms
+from pixloc_ros.core.tracker.odometry import OdometryBuffer, OdometryBufferConfig
+
+MS = 1_000_000
+
+
+def pose(x: float, yaw: float = 0.0) -> np.ndarray:
+    return transforms.exp(np.array([x, 0, 0, 0, 0, yaw]))
+
+
+@pytest.fixture
+def buffer():
+    buffer = OdometryBuffer()
+    for i in range(11):
+        assert buffer.add(i * 100 * MS, pose(0.5 * i, 0.02 * i))
+    return buffer
+
+
+def test_interpolates_between_two_poses(buffer):
+    np.testing.assert_allclose(buffer.at(250 * MS), pose(1.25, 0.05), atol=1e-12)
+    np.testing.assert_allclose(buffer.at(300 * MS), pose(1.5, 0.06), atol=1e-12)
+
+
+def test_extrapolates_a_little_and_no_further(buffer):
+    np.testing.assert_allclose(buffer.at(1050 * MS)[:3, 3], [5.25, 0, 0], atol=1e-12)
+    assert buffer.at(1200 * MS) is None
+    assert buffer.at(-1) is None
+
+
+def test_does_not_interpolate_across_a_gap(buffer):
+    buffer.add(2000 * MS, pose(9))
+    assert buffer.at(1500 * MS) is None
+    np.testing.assert_array_equal(buffer.at(2000 * MS), pose(9))
+
+
+def test_time_running_backwards_starts_over(buffer):
+    assert not buffer.add(50 * MS, pose(7))
+    assert buffer.newest_stamp() == 50 * MS
+    assert buffer.at(500 * MS) is None
+
+
+def test_a_repeated_stamp_changes_nothing(buffer):
+    assert buffer.add(1000 * MS, pose(99))
+    np.testing.assert_array_equal(buffer.at(1000 * MS), pose(5, 0.2))
+
+
+def test_nan_is_refused_and_nothing_is_lost(buffer):
+    with pytest.raises(DataError, match="NaN"):
+        buffer.add(1100 * MS, np.full((4, 4), np.nan))
+    assert buffer.newest_stamp() == 1000 * MS
+
+
+def test_forgets_what_is_older_than_its_history():
+    buffer = OdometryBuffer(OdometryBufferConfig(history=1.0))
+    for i in range(40):
+        buffer.add(i * 100 * MS, pose(i))
+    assert buffer.first()[0] == 2900 * MS
+
+
+def test_waits_for_odometry_from_another_thread(buffer):
+    assert not buffer.wait_until(1100 * MS, 0.02)
+    feeder = threading.Thread(
+        target=lambda: (time.sleep(0.05), buffer.add(1100 * MS, pose(5.5))))
+    feeder.start()
+    assert buffer.wait_until(1100 * MS, 5.0)
+    feeder.join()
