@@ -1,4 +1,4 @@
-"""Draws the aligned map points onto the image: what the tracker believes, for a person's eye."""
+"""Draws what the tracker believes onto the image, for a person's eye."""
 
 from __future__ import annotations
 
@@ -7,72 +7,75 @@ import numpy as np
 
 from pixloc_ros.core.tracker import FrameResult, PointView, TrackState
 
-#: A feature residual at and above which a point is drawn in the worst colour. Normalised
-#: features differ by at most 2; correct alignments stay below about half of this.
-WORST_RESIDUAL = 0.8
+#: The feature residual is the distance of two unit vectors: 0 fits, 1 is an angle of 60 degrees.
+WORST_RESIDUAL = 1.0
 
 _STATE_COLOURS = {
-    TrackState.TRACKING: (60, 200, 60),
-    TrackState.COASTING: (240, 180, 40),
-    TrackState.LOST: (230, 50, 50),
-    TrackState.UNINITIALIZED: (160, 160, 160),
+    TrackState.TRACKING: (80, 220, 100),
+    TrackState.COASTING: (255, 190, 60),
+    TrackState.LOST: (255, 80, 70),
+    TrackState.UNINITIALIZED: (200, 200, 200),
 }
+_LEFT_OUT = (150, 150, 150)
+_SUBPIXEL_BITS = 4
 
 
-def draw_points(image: np.ndarray, view: PointView) -> np.ndarray:
-    """The image with its map points: colour by residual (green good, red bad), size by confidence.
+def draw(image: np.ndarray, result: FrameResult) -> np.ndarray:
+    """A new RGB uint8 (H, W, 3) picture of a frame: the map points of its view, and its state.
 
-    ``image``: uint8 (H, W) or RGB (H, W, 3). Returns a new RGB (H, W, 3) image. Points that took
-    no part in the alignment are small and gray.
+    ``image``: uint8 (H, W) or RGB (H, W, 3). Points are green where the image agrees with the map
+    (small residual) over yellow to red, and larger where the network is confident; gray rings
+    took no part in the alignment.
     """
-    canvas = np.ascontiguousarray(
-        cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if image.ndim == 2 else image.copy()
-    )
-    height, width = canvas.shape[:2]
-    unit = max(1.0, max(height, width) / 640)
-    confidence = view.confidence / max(float(view.confidence.max(initial=0.0)), 1e-6)
-    order = np.argsort(view.valid.astype(float) + confidence)  # the trusted ones on top
-    for i in order:
-        if not np.isfinite(view.pixels[i]).all():
-            continue
-        x, y = (int(round(float(v))) for v in view.pixels[i])
-        if not (0 <= x < width and 0 <= y < height):
-            continue
-        if not view.valid[i]:
-            cv2.circle(canvas, (x, y), round(unit), (140, 140, 140), -1, cv2.LINE_AA)
-            continue
-        radius = round(unit * (1.2 + 1.8 * float(confidence[i])))
-        cv2.circle(canvas, (x, y), radius + 1, (0, 0, 0), -1, cv2.LINE_AA)
-        colour = residual_colour(float(view.residual[i]))
-        cv2.circle(canvas, (x, y), radius, colour, -1, cv2.LINE_AA)
-    return canvas
-
-
-def residual_colour(residual: float) -> tuple[int, int, int]:
-    """RGB from green (0) over yellow to red (``WORST_RESIDUAL`` and more)."""
-    share = min(max(residual / WORST_RESIDUAL, 0.0), 1.0)
-    return (int(255 * min(1.0, 2 * share)), int(255 * min(1.0, 2 - 2 * share)), 40)
-
-
-def draw_result(image: np.ndarray, result: FrameResult) -> np.ndarray:
-    """``draw_points`` with a line of text: state, points in use, cost, time, or why not."""
+    picture = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if image.ndim == 2 else image.copy()
+    scale = max(picture.shape[1] / 640, 0.5)
     if result.view is not None:
-        canvas = draw_points(image, result.view)
-    elif image.ndim == 2:
-        canvas = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
-    else:
-        canvas = image.copy()
-    text = result.state.value
+        _draw_points(picture, result.view, scale)
+    _draw_text(picture, result, scale)
+    return picture
+
+
+def residual_colours(residual: np.ndarray) -> np.ndarray:
+    """RGB uint8 (N, 3): green at 0 over yellow to red at ``WORST_RESIDUAL``."""
+    bad = np.clip(np.nan_to_num(residual, nan=WORST_RESIDUAL) / WORST_RESIDUAL, 0, 1)
+    rgb = np.stack([np.minimum(2 * bad, 1), np.minimum(2 - 2 * bad, 1), np.full_like(bad, 0.15)], 1)
+    return (255 * rgb).astype(np.uint8)
+
+
+def _draw_points(picture: np.ndarray, view: PointView, scale: float) -> None:
+    height, width = picture.shape[:2]
+    colours = residual_colours(view.residual)
+    strongest = float(view.confidence.max(initial=0.0)) or 1.0
+    radii = scale * (1.0 + 2.2 * np.clip(view.confidence / strongest, 0, 1))
+    with np.errstate(invalid="ignore"):
+        inside = ((view.pixels >= 0) & (view.pixels < (width, height))).all(axis=1)
+    unit = 1 << _SUBPIXEL_BITS
+    for i in sorted(np.flatnonzero(inside), key=lambda i: view.valid[i]):  # aligned ones on top
+        centre = tuple(int(round(v * unit)) for v in view.pixels[i].tolist())
+        radius = int(radii[i] * unit)
+
+        def circle(grown: int, colour: tuple[int, ...], thickness: int) -> None:
+            cv2.circle(picture, centre, grown, colour, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)
+
+        if view.valid[i]:
+            circle(radius + unit // 2, (0, 0, 0), -1)
+            circle(radius, tuple(colours[i].tolist()), -1)
+        else:
+            circle(radius, _LEFT_OUT, 1)
+
+
+def _draw_text(picture: np.ndarray, result: FrameResult, scale: float) -> None:
+    lines = [(result.state.value, _STATE_COLOURS[result.state])]
     if result.num_points:
-        text += f"  {result.num_inliers}/{result.num_points} points  cost {result.cost:.3f}"
-    if "total" in result.timings_ms:
-        text += f"  {result.timings_ms['total']:.0f} ms"
-    if result.reasons:
-        text += "  " + "; ".join(result.reasons)
-    scale = max(0.4, canvas.shape[1] / 1600)
-    bar = int(32 * scale)
-    canvas[:bar] //= 3
-    colour = _STATE_COLOURS[result.state]
-    cv2.putText(canvas, text, (8, int(bar * 0.72)), cv2.FONT_HERSHEY_SIMPLEX, scale, colour,
-                max(1, round(scale)), cv2.LINE_AA)  # fmt: skip
-    return canvas
+        metres, radians = result.correction
+        lines[0] = (
+            f"{result.state.value}: {result.num_inliers}/{result.num_points} points, "
+            f"cost {result.cost:.3f}, moved {100 * metres:.1f} cm {np.degrees(radians):.2f} deg",
+            lines[0][1],
+        )
+    lines += [(reason, _STATE_COLOURS[TrackState.COASTING]) for reason in result.reasons[:3]]
+    font, size, thick = cv2.FONT_HERSHEY_SIMPLEX, 0.42 * scale, max(1, round(scale * 0.8))
+    for row, (text, colour) in enumerate(lines):
+        origin = (int(8 * scale), int(16 * scale * (row + 1)))
+        cv2.putText(picture, text, origin, font, size, (0, 0, 0), thick + 2, cv2.LINE_AA)
+        cv2.putText(picture, text, origin, font, size, colour, thick, cv2.LINE_AA)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import html
 import json
 import math
@@ -15,7 +16,7 @@ import numpy as np
 from pixloc_ros.datasets.drive import Drive
 from pixloc_ros.evaluation import plots
 from pixloc_ros.evaluation.metrics import RECALL_THRESHOLDS, Metrics
-from pixloc_ros.evaluation.overlay import draw_result
+from pixloc_ros.evaluation.overlay import draw
 from pixloc_ros.evaluation.runner import RunResult
 from pixloc_ros.evaluation.trajectory import Track
 
@@ -47,6 +48,19 @@ def metrics_table(title: str, columns: dict[str, Metrics]) -> Table:
         if any(cell != "-" for cell in cells):
             rows.append((label, *cells))
     return Table(title, ("", *columns), tuple(rows))
+
+
+def timing_table(run: RunResult) -> Table:
+    """Median and 95th percentile of each part of a frame's work, milliseconds."""
+    parts: dict[str, list[float]] = {}
+    for result in run.results:
+        for part, milliseconds in result.timings_ms.items():
+            parts.setdefault(part, []).append(milliseconds)
+    rows = [
+        (part, f"{np.median(values):.1f}", f"{np.percentile(values, 95):.1f}")
+        for part, values in parts.items()
+    ]
+    return Table("Time per frame (ms)", ("part", "p50", "p95"), tuple(rows))
 
 
 def _number(value: float, form: str, unit: str) -> str:
@@ -99,6 +113,21 @@ def write_json(path: str | Path, figures: dict) -> None:
     Path(path).write_text(json.dumps(_clean(figures), indent=1) + "\n")
 
 
+def write_frames(path: str | Path, run: RunResult) -> None:
+    """What the tracker said about each frame, as CSV."""
+    with Path(path).open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(("stamp_ns", "state", "accepted", "points", "inliers", "cost",
+                         "correction_m", "correction_deg", "total_ms", "reasons"))  # fmt: skip
+        for r in run.results:
+            metres, radians = r.correction
+            writer.writerow((r.stamp_ns, r.state.value, int(r.accepted), r.num_points,
+                             r.num_inliers, f"{r.cost:.5f}", f"{metres:.4f}",
+                             f"{math.degrees(radians):.4f}",
+                             f"{r.timings_ms.get('total', math.nan):.2f}",
+                             "; ".join(r.reasons)))  # fmt: skip
+
+
 def _clean(value):
     if isinstance(value, dict):
         return {str(k): _clean(v) for k, v in value.items()}
@@ -115,7 +144,7 @@ def sample_overlays(run: RunResult, longer_side: int = 960) -> dict[str, bytes]:
     for i, result in enumerate(run.results):
         if result.view is None:
             continue
-        canvas = draw_result(run.drive.image(i), result)
+        canvas = draw(run.drive.image(i), result)
         factor = longer_side / max(canvas.shape[:2])
         if factor < 1:
             canvas = cv2.resize(canvas, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)

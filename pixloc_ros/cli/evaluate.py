@@ -1,0 +1,91 @@
+"""evaluate: run the tracker over a recorded drive, as the node would, and say how well it did."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from pixloc_ros.cli.support import open_drive, open_tracker, progress_bar, run_command
+from pixloc_ros.core.tracker import Tracker
+from pixloc_ros.datasets.drive import Drive
+from pixloc_ros.evaluation import report
+from pixloc_ros.evaluation.metrics import Metrics, evaluate_track
+from pixloc_ros.evaluation.runner import RunResult, run_drive
+from pixloc_ros.evaluation.trajectory import write_tum
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = parse(argv)
+    return run_command("evaluate", lambda console: run(arguments, console))
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="evaluate", description=__doc__)
+    parser.add_argument("--map", type=Path, required=True, help="folder written by build_map")
+    parser.add_argument("--drive", required=True,
+                        help="rosbag2 folder, image folder, or folder:session")
+    parser.add_argument("--checkpoint", default="small", help="shipped name, folder or .tar")
+    parser.add_argument("--odometry", choices=("recorded", "simulated"), default="recorded",
+                        help="simulated: from the ground truth, 1 %% drift and noise")
+    parser.add_argument("--skip-every", type=int, default=0, metavar="N",
+                        help="leave out the frames 0, N, 2N, ... that the map was built from")
+    parser.add_argument("--seed", type=int, default=0, help="of the simulated odometry")
+    parser.add_argument("--config", type=Path, help="YAML file of tracker settings")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--out", type=Path, help="folder for trajectories, figures and report")
+    return parser.parse_args(argv)
+
+
+def run(arguments: argparse.Namespace, console: Console) -> int:
+    drive = open_drive(arguments.drive, arguments.odometry, arguments.skip_every, arguments.seed)
+    tracker = open_tracker(
+        arguments.map, arguments.checkpoint, arguments.config, arguments.device
+    )
+    with progress_bar(console) as progress:
+        result, metrics = evaluate(tracker, drive, progress)
+    tables = [
+        report.metrics_table(f"{drive.name} on {arguments.map.name}", {"offline": metrics}),
+        report.timing_table(result),
+    ]
+    for table in tables:
+        report.print_table(table, console)
+    if arguments.out:
+        write_results(arguments.out, result, metrics, tables)
+        console.print(f"report: {arguments.out / 'report.html'}")
+    return 0
+
+
+def evaluate(tracker: Tracker, drive: Drive, progress=None) -> tuple[RunResult, Metrics]:
+    """Run and measure; four frames along the way carry the points for overlays."""
+    height, width = drive.image(0).shape[:2]
+    tracker.warm_up(width, height)
+    samples = set(np.linspace(0, len(drive) - 1, 6)[1:-1].astype(int).tolist())
+    result = run_drive(tracker, drive, progress=progress, with_view=samples)
+    rate_hz = len(drive) / result.wall_s
+    return result, evaluate_track(result.track(), drive, rate_hz)
+
+
+def write_results(
+    folder: Path, result: RunResult, metrics: Metrics, tables: list[report.Table]
+) -> None:
+    """Trajectories (TUM), metrics.json, plots and report.html into ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    drive, track = result.drive, result.track()
+    known = np.isfinite(track.poses).all(axis=(1, 2))
+    write_tum(folder / "estimated.tum", track.stamps_ns[known], track.poses[known])
+    if drive.T_map_base is not None:
+        write_tum(folder / "ground_truth.tum", drive.stamps_ns, drive.T_map_base)
+    report.write_json(folder / "metrics.json", metrics.to_dict())
+    report.write_frames(folder / "frames.csv", result)
+    pictures = report.run_pictures(drive, [track])
+    (folder / "trajectory.png").write_bytes(next(iter(pictures.values())))
+    pictures.update(report.sample_overlays(result))
+    report.write_html(folder / "report.html", f"Evaluation of {drive.name}", tables, pictures)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""What the executables share: drives by name, a progress bar, errors as one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import yaml
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from pixloc_ros.core.config import from_dict
+from pixloc_ros.core.errors import DataError, PixlocError
+from pixloc_ros.core.feature_map import FeatureMap
+from pixloc_ros.core.network import load_checkpoint
+from pixloc_ros.core.tracker import Tracker, TrackerConfig
+from pixloc_ros.datasets.bag import read_bag
+from pixloc_ros.datasets.dead_reckoning import with_simulated_odometry
+from pixloc_ros.datasets.drive import Drive
+from pixloc_ros.datasets.folder import read_drive
+
+
+def open_drive(
+    place: str, odometry: str = "recorded", skip_every: int = 0, seed: int = 0
+) -> Drive:
+    """The drive at ``place``: a rosbag2 folder, an image folder, or ``folder:session`` of one.
+
+    odometry: "recorded", or "simulated" from the ground truth. skip_every: leave out the frames
+    0, n, 2n, ... (those a map was built from); 0 keeps all.
+    """
+    path, _, session = place.partition(":")
+    if (Path(path) / "metadata.yaml").is_file():
+        drive = read_bag(path)
+    else:
+        drive = read_drive(path, session or None)
+    if odometry == "simulated":
+        drive = with_simulated_odometry(drive, seed=seed)
+    elif drive.odometry is None:
+        raise DataError(f"drive {place} has no odometry; use --odometry simulated")
+    if skip_every:
+        indices = np.arange(len(drive))
+        drive = drive.subset(indices[indices % skip_every != 0])
+    return drive
+
+
+def open_tracker(
+    map_path: Path, checkpoint: str, config: Path | None = None, device: str = "cpu"
+) -> Tracker:
+    """A tracker on a map, refused if the map was built with another checkpoint.
+
+    config: YAML file of ``TrackerConfig``.
+    """
+    settings = yaml.safe_load(config.read_text()) if config else {}
+    tracker_config = from_dict(TrackerConfig, settings or {}, str(config or ""))
+    network = load_checkpoint(checkpoint, device)
+    feature_map = FeatureMap.open(map_path, identity=network.identity, device=device)
+    return Tracker(network, feature_map, tracker_config, device)
+
+
+@contextmanager
+def progress_bar(console: Console) -> Iterator[Callable[[int, int, str], None]]:
+    """A ``progress(done, total, what)`` callable that shows one bar per ``what``."""
+    columns = (TextColumn("{task.description:>24}"), BarColumn(), MofNCompleteColumn(),
+               TimeElapsedColumn())  # fmt: skip
+    with Progress(*columns, console=console) as bars:
+        tasks: dict[str, int] = {}
+
+        def progress(done: int, total: int, what: str) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done, total=total)
+
+        yield progress
+
+
+def run_command(name: str, command: Callable[[Console], int]) -> int:
+    """Run an executable's work; errors of the package become one line and exit status 1."""
+    console = Console()
+    try:
+        return command(console)
+    except PixlocError as error:
+        console.print(f"[red]{name}: {escape(str(error))}", soft_wrap=True)
+        return 1
+    except KeyboardInterrupt:
+        console.print(f"{name}: interrupted")
+        return 130

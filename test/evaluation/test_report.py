@@ -1,0 +1,72 @@
+"""Tables, plots and pages come out whole, with and without ground truth."""
+
+import json
+import re
+from dataclasses import replace
+
+import cv2
+import numpy as np
+from toy_drive import NoisyTracker, make_drive
+
+from pixloc_ros.core.tracker import FrameResult, TrackState
+from pixloc_ros.evaluation import report
+from pixloc_ros.evaluation.metrics import evaluate_track
+from pixloc_ros.evaluation.overlay import draw, residual_colours
+from pixloc_ros.evaluation.runner import run_drive
+
+
+def test_page_stands_alone(tmp_path):
+    drive = make_drive()
+    run = run_drive(NoisyTracker(drive, lose=(4,)), drive, with_view={2, 9})
+    tables = [
+        report.metrics_table("Drive", {"offline": evaluate_track(run.track(), drive, 12.0)}),
+        report.timing_table(run),
+    ]
+    pictures = {**report.run_pictures(drive, [run.track()]), **report.sample_overlays(run)}
+    assert len(pictures) == 5
+    report.write_html(tmp_path / "r.html", "A <drive>", tables, pictures)
+    page = (tmp_path / "r.html").read_text()
+    assert "A &lt;drive&gt;" in page and page.count("data:image/png;base64,") == 5
+    assert not re.search(r"(src|href)='(?!data:)", page), "nothing is loaded from elsewhere"
+
+
+def test_a_drive_without_ground_truth_still_gets_its_pictures(tmp_path):
+    drive = make_drive()
+    run = run_drive(NoisyTracker(drive), replace(drive, T_map_base=None), initial=np.eye(4))
+    assert len(report.run_pictures(run.drive, [run.track()])) == 2
+    table = report.metrics_table("Drive", {"x": evaluate_track(run.track(), run.drive)})
+    assert "position error largest" not in [row[0] for row in table.rows]
+
+
+def test_json_has_no_nan(tmp_path):
+    metrics = evaluate_track(run_drive(NoisyTracker(make_drive()), make_drive()).track(),
+                             make_drive())  # fmt: skip
+    report.write_json(tmp_path / "m.json", {"live": metrics.to_dict(), "n": np.int64(3)})
+    content = json.loads((tmp_path / "m.json").read_text())
+    assert content["live"]["rate_hz"] is None and content["n"] == 3
+
+
+def test_frames_csv_has_a_line_per_frame(tmp_path):
+    drive = make_drive()
+    report.write_frames(tmp_path / "f.csv", run_drive(NoisyTracker(drive, lose=(1,)), drive))
+    lines = (tmp_path / "f.csv").read_text().splitlines()
+    assert len(lines) == 21 and ",lost,0," in lines[2]
+
+
+def test_overlay_keeps_the_image_and_colours_by_residual():
+    drive = make_drive()
+    image = drive.image(0).copy()
+    before = image.copy()
+    result = run_drive(NoisyTracker(drive), drive, with_view={0}).results[0]
+    picture = draw(image, result)
+    assert picture.shape == (240, 320, 3) and np.array_equal(image, before)
+    assert (picture[..., 0].astype(int) - picture[..., 2] > 100).sum() > 50, "some red"
+    assert (picture[..., 1].astype(int) - picture[..., 0] > 100).sum() > 50, "some green"
+    good, bad = residual_colours(np.array([0.0, 5.0]))
+    assert good[1] > 250 and good[0] == 0 and bad[0] > 250 and bad[1] == 0
+
+
+def test_overlay_of_a_frame_without_points_says_why():
+    picture = draw(np.zeros((240, 320, 3), np.uint8),
+                   FrameResult(0, TrackState.LOST, reasons=("no odometry",)))  # fmt: skip
+    assert picture[:40].any() and not cv2.countNonZero(picture[60:, :, 0])

@@ -1,0 +1,50 @@
+"""The runner makes the node's calls in the node's order."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from toy_drive import NoisyTracker, make_drive
+
+from pixloc_ros.core.errors import DataError
+from pixloc_ros.evaluation.runner import run_drive
+
+
+def test_odometry_covers_a_frame_before_it_is_processed_and_never_runs_ahead():
+    drive = make_drive()
+    tracker = NoisyTracker(drive)
+    run = run_drive(tracker, drive)
+    assert tracker.calls[:2] == [("reset", 0), ("set_pose", int(drive.stamps_ns[0]))]
+    newest = 0
+    for what, stamp in tracker.calls[2:]:
+        if what == "odometry":
+            assert stamp > newest, "odometry goes in once, in the order of its stamps"
+            newest = stamp
+        else:
+            assert stamp <= newest < stamp + 20_000_000
+    assert [r.stamp_ns for r in run.results] == drive.stamps_ns.tolist()
+
+
+def test_the_track_keeps_gaps_as_nan():
+    drive = make_drive()
+    track = run_drive(NoisyTracker(drive, lose=(3, 4)), drive, with_view={7}).track()
+    assert np.flatnonzero(np.isnan(track.poses[:, 0, 0])).tolist() == [3, 4]
+    assert np.flatnonzero(~track.tracking).tolist() == [3, 4]
+    assert track.latencies_ms[5] == 47.0
+
+
+def test_progress_and_views():
+    drive, seen = make_drive(), []
+    run = run_drive(NoisyTracker(drive), drive, progress=lambda *a: seen.append(a), with_view={7})
+    assert seen[-1] == (20, 20, "frames")
+    assert [i for i, r in enumerate(run.results) if r.view is not None] == [7]
+
+
+def test_it_says_what_a_drive_lacks():
+    drive = make_drive()
+    tracker = NoisyTracker(drive)
+    with pytest.raises(DataError, match="no odometry"):
+        run_drive(tracker, replace(drive, odometry=None))
+    with pytest.raises(DataError, match="no ground truth"):
+        run_drive(tracker, replace(drive, T_map_base=None))
+    run_drive(tracker, replace(drive, T_map_base=None), initial=np.eye(4))

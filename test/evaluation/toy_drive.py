@@ -1,0 +1,78 @@
+"""A drive and a tracker small enough to know every answer beforehand."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pixloc_ros.core.geometry import transforms
+from pixloc_ros.core.geometry.camera import Camera
+from pixloc_ros.core.tracker import FrameResult, OdometryBuffer, PointView, TrackState
+from pixloc_ros.datasets.drive import T_BODY_OPTICAL, Drive, Odometry
+
+
+def make_drive(frames: int = 20) -> Drive:
+    """A gentle curve at 10 Hz with odometry at 50 Hz in its own frame."""
+    stamps = 5_000_000_000 + np.arange(frames, dtype=np.int64) * 100_000_000
+    odometry_stamps = np.arange(stamps[0] - 20_000_000, stamps[-1] + 60_000_000, 20_000_000)
+
+    def pose(stamp):
+        s = (stamp - stamps[0]) * 1e-9
+        return transforms.exp(np.array([5 * s, 0.3 * s**2, 0.0, 0.0, 0.0, 0.12 * s]))
+
+    truth = np.stack([pose(s) for s in stamps])
+    T_odom_map = transforms.exp(np.array([3.0, -2.0, 0.0, 0.0, 0.0, 1.0]))
+    odometry = np.stack([T_odom_map @ pose(s) for s in odometry_stamps])
+    image = np.tile(np.linspace(40, 200, 320, dtype=np.uint8), (240, 1))
+    return Drive(
+        name="toy",
+        names=tuple(map(str, range(frames))),
+        stamps_ns=stamps,
+        camera=Camera.pinhole(320, 240, 250.0, 250.0, 159.5, 119.5),
+        T_base_cam=T_BODY_OPTICAL,
+        load=lambda i: image,
+        T_map_base=truth,
+        odometry=Odometry(odometry_stamps, odometry),
+    )
+
+
+class NoisyTracker:
+    """Answers with the truth plus Gaussian noise of a stated covariance; keeps the calls it got."""
+
+    def __init__(self, drive: Drive, sigma_m=0.02, sigma_rad=0.001, lose=()):
+        self.odometry = OdometryBuffer()
+        self.calls: list[tuple[str, int]] = []
+        self._drive, self._lose = drive, set(lose)
+        self._random = np.random.default_rng(1)
+        self._sigma = np.array([sigma_m] * 3 + [sigma_rad] * 3)
+        add = self.odometry.add
+        self.odometry.add = lambda stamp, T: (self.calls.append(("odometry", stamp)), add(stamp, T))
+
+    def warm_up(self, width, height):
+        pass
+
+    def reset(self):
+        self.calls.append(("reset", 0))
+        self.odometry.clear()
+
+    def set_pose(self, stamp_ns, T_map_base, covariance=None):
+        self.calls.append(("set_pose", stamp_ns))
+
+    def process(self, frame, with_view=False):
+        self.calls.append(("process", frame.stamp_ns))
+        i = int(np.searchsorted(self._drive.stamps_ns, frame.stamp_ns))
+        timings = {"network": 30.0 + i, "align": 10.0, "total": 42.0 + i}
+        if i in self._lose:
+            return FrameResult(frame.stamp_ns, TrackState.LOST, reasons=("lost",),
+                               timings_ms=timings)  # fmt: skip
+        noise = self._random.normal(size=6) * self._sigma
+        T = self._drive.T_map_base[i].copy()
+        T[:3, 3] += noise[:3]
+        T[:3, :3] = transforms.exp(np.concatenate([np.zeros(3), noise[3:]]))[:3, :3] @ T[:3, :3]
+        view = None
+        if with_view:
+            pixels = self._random.uniform([-20, -20], [340, 260], (200, 2))
+            pixels[0] = np.nan
+            view = PointView(pixels, self._random.uniform(0, 1, 200),
+                             self._random.uniform(0, 1, 200), self._random.random(200) > 0.2)
+        return FrameResult(frame.stamp_ns, TrackState.TRACKING, True, T, np.diag(self._sigma**2),
+                           np.eye(4), (), 200, 150, 0.03, (0.05, 0.002), timings, view)  # fmt: skip
