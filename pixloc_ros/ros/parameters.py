@@ -1,0 +1,168 @@
+"""Node parameters as frozen dataclasses: declared from them, read back into them."""
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+import typing
+from dataclasses import dataclass, field
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.node import Node
+
+from pixloc_ros.core.config import from_dict
+from pixloc_ros.core.errors import ConfigError
+from pixloc_ros.core.tracker import TrackerConfig
+
+
+def _within(default, low, high):
+    """A field with the range that ROS enforces (inclusive)."""
+    return field(default=default, metadata={"range": (low, high)})
+
+
+@dataclass(frozen=True)
+class InitialPose:
+    """x, y, z: position of the base in the map frame (m). roll, pitch, yaw: its orientation as
+    fixed-axis angles (rad), yaw about the map's vertical."""
+
+    x: float = 0.0
+    y: float = 0.0
+    z: float = 0.0
+    roll: float = 0.0
+    pitch: float = 0.0
+    yaw: float = 0.0
+
+
+@dataclass(frozen=True)
+class NodeParameters:
+    """map: folder of the feature map, as written by build_map. checkpoint: the network: a shipped
+    name, a checkpoint folder or an official .tar file; it must be the one the map was built with.
+    device: where the network runs: auto, cpu, cuda or cuda:N. autostart: configure and activate at
+    start; false leaves that to a lifecycle manager. global_frame_id: the map frame.
+    odom_frame_id: the frame of the odometry. base_frame_id: the robot's frame, whose pose is
+    estimated. base_to_camera: camera optical frame in the base frame as x, y, z, qx, qy, qz, qw
+    (m); empty takes it from tf at the stamp of each image. tf_broadcast: send the transform
+    global_frame_id -> odom_frame_id. tf_rate: how often it is sent (Hz), whether or not images
+    come. transform_tolerance: how far (s) it is post-dated, so that others may use it meanwhile.
+    set_initial_pose: start from initial_pose, and again after time went backwards.
+    image_transport: raw (sensor_msgs/Image) or compressed (sensor_msgs/CompressedImage on
+    <image>/compressed). image_is_rectified: the images are undistorted already, so camera_info's
+    projection P holds and its distortion does not. reliability: of the image, camera_info and odom
+    subscriptions: best_effort or reliable. input_timeout: a topic silent for longer (s) is
+    reported. odom_timeout: longest wait (s) for odometry, and tf, to reach the stamp of an image.
+    map_points_limit: most points in the latched cloud. path_spacing: a pose joins the path after
+    this distance (m). path_length: most poses in the path; the oldest go first.
+    """
+
+    map: str = ""
+    checkpoint: str = "small"
+    device: str = "auto"
+    autostart: bool = True
+    global_frame_id: str = "map"
+    odom_frame_id: str = "odom"
+    base_frame_id: str = "base_link"
+    base_to_camera: tuple[float, ...] = ()
+    tf_broadcast: bool = True
+    tf_rate: float = _within(30.0, 1.0, 200.0)
+    transform_tolerance: float = _within(0.1, 0.0, 10.0)
+    set_initial_pose: bool = False
+    initial_pose: InitialPose = field(default_factory=InitialPose)
+    image_transport: str = "raw"
+    image_is_rectified: bool = False
+    reliability: str = "best_effort"
+    input_timeout: float = _within(5.0, 0.5, 600.0)
+    odom_timeout: float = _within(0.1, 0.0, 2.0)
+    map_points_limit: int = _within(100_000, 0, 10_000_000)
+    path_spacing: float = _within(0.2, 0.0, 100.0)
+    path_length: int = _within(2000, 0, 100_000)
+    tracker: TrackerConfig = field(default_factory=TrackerConfig)
+
+    def __post_init__(self):
+        _one_of("image_transport", self.image_transport, ("raw", "compressed"))
+        _one_of("reliability", self.reliability, ("best_effort", "reliable"))
+        if len(self.base_to_camera) not in (0, 7):
+            raise ConfigError("base_to_camera takes 7 numbers (x, y, z, qx, qy, qz, qw) or none, "
+                              f"not {len(self.base_to_camera)}")
+        for name in ("global_frame_id", "odom_frame_id", "base_frame_id"):
+            frame = getattr(self, name)
+            if not frame or frame.startswith("/"):
+                raise ConfigError(f"{name} is '{frame}'; tf2 frames are neither empty nor begin "
+                                  "with a slash")
+
+
+def declare_parameters(node: Node) -> None:
+    """Declare every field of `NodeParameters`, nested ones with dots, with description and range."""
+    for name, default, description, limits in flatten(NodeParameters()):
+        node.declare_parameter(name, _to_ros(default), _descriptor(default, description, limits))
+
+
+def read_parameters(node: Node) -> NodeParameters:
+    """The node's current parameters. ConfigError: a wrong value or a name that nobody declared."""
+    names = [name for name, *_ in flatten(NodeParameters())]
+    _refuse_unknown(node, names)
+    tree: dict = {}
+    for name in names:
+        *path, leaf = name.split(".")
+        branch = tree
+        for step in path:
+            branch = branch.setdefault(step, {})
+        branch[leaf] = _from_ros(node.get_parameter(name).value)
+    return from_dict(NodeParameters, tree)
+
+
+def flatten(config, prefix: str = ""):
+    """Yield (dotted name, default, description, range or None) of every leaf of a dataclass."""
+    descriptions = field_descriptions(type(config))
+    for item in dataclasses.fields(config):
+        value = getattr(config, item.name)
+        if dataclasses.is_dataclass(value):
+            yield from flatten(value, f"{prefix}{item.name}.")
+        else:
+            yield (prefix + item.name, value, descriptions.get(item.name, ""),
+                   item.metadata.get("range"))
+
+
+def field_descriptions(cls: type) -> dict[str, str]:
+    """The text behind each "name:" or "name, name:" in the docstring of a config dataclass."""
+    known = "|".join(re.escape(item.name) for item in dataclasses.fields(cls))
+    text = " ".join((cls.__doc__ or "").split())
+    heads = list(re.finditer(rf"(?<![\w.])((?:{known})(?:, (?:{known}))*): ", text))
+    ends = [head.start() for head in heads[1:]] + [len(text)]
+    return {name: text[head.end():end].strip()
+            for head, end in zip(heads, ends) for name in head.group(1).split(", ")}
+
+
+def _descriptor(default, description: str, limits) -> ParameterDescriptor:
+    # An empty list has no element type, so ROS could not check one that is set later.
+    descriptor = ParameterDescriptor(description=description, dynamic_typing=default == ())
+    if limits and isinstance(default, int):
+        descriptor.integer_range = [IntegerRange(from_value=limits[0], to_value=limits[1])]
+    elif limits:
+        descriptor.floating_point_range = [
+            FloatingPointRange(from_value=float(limits[0]), to_value=float(limits[1]))]
+    return descriptor
+
+
+def _to_ros(value):
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _from_ros(value):
+    is_list = isinstance(value, typing.Iterable) and not isinstance(value, (str, bytes))
+    return list(value) if is_list else value
+
+
+def _refuse_unknown(node: Node, known: list[str]) -> None:
+    known = known + ["use_sim_time", "start_type_description_service"]
+    # rclpy drops parameters that nobody declares without a word; a typing error must not vanish.
+    given = getattr(node, "_parameter_overrides", {})
+    for name in given:
+        if name not in known and not name.startswith("qos_overrides."):
+            close = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+            hint = f"; did you mean {' or '.join(close)}?" if close else ""
+            raise ConfigError(f"there is no parameter '{name}'{hint}")
+
+
+def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ConfigError(f"{name} is '{value}'; known are {', '.join(known)}")

@@ -1,0 +1,82 @@
+"""What the worker does with an image message: convert, place the camera, track, draw."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from pixloc_ros.core.errors import DataError
+from pixloc_ros.core.tracker import Frame, FrameResult, Tracker
+from pixloc_ros.ros.conversions import camera_from_info, image_to_array, to_ns
+from pixloc_ros.ros.debug_view import draw
+
+Extrinsics = Callable[[str, int], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Job:
+    """An image with the calibration known when it came; draw: somebody watches the debug image."""
+
+    image: Image | CompressedImage
+    info: CameraInfo | None
+    draw: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an image: a result, or the input that made it unusable and why."""
+
+    stamp_ns: int
+    result: FrameResult | None = None
+    bad_input: str = ""
+    problem: str = ""
+    camera_frame: str = ""
+    picture: np.ndarray | None = None
+
+
+class FramePipeline:
+    """Callable for the worker: Job -> Outcome. Messages that cannot be used never get further.
+
+    extrinsics: T_base_cam (4, 4) for a camera frame at a stamp; DataError if nobody knows it.
+    """
+
+    def __init__(self, tracker: Tracker, extrinsics: Extrinsics, rectified: bool,
+                 odom_timeout_s: float):
+        self._tracker = tracker
+        self._extrinsics = extrinsics
+        self._rectified = rectified
+        self._odom_timeout_s = odom_timeout_s
+        self._camera_source: tuple | None = None
+        self._camera = None
+
+    def __call__(self, job: Job) -> Outcome:
+        stamp_ns = to_ns(job.image.header.stamp)
+        frame_id = job.image.header.frame_id
+        bad_input = "image"
+        try:
+            image = image_to_array(job.image)
+            bad_input = "camera_info"
+            camera = self._camera_of(job.info, image)
+            bad_input = "extrinsics"
+            T_base_cam = self._extrinsics(frame_id, stamp_ns)
+        except DataError as error:
+            return Outcome(stamp_ns, bad_input=bad_input, problem=str(error))
+        self._tracker.odometry.wait_until(stamp_ns, self._odom_timeout_s)
+        result = self._tracker.process(Frame(stamp_ns, image, camera, T_base_cam),
+                                       with_view=job.draw)
+        picture = draw(image, result) if job.draw else None
+        return Outcome(stamp_ns, result, camera_frame=frame_id, picture=picture)
+
+    def _camera_of(self, info: CameraInfo | None, image: np.ndarray):
+        if info is None:
+            raise DataError("no camera_info yet; without a calibration images are of no use")
+        height, width = image.shape[:2]
+        roi = info.roi
+        source = (width, height, info.width, info.height, info.distortion_model, tuple(info.k),
+                  tuple(info.d), tuple(info.p), roi.x_offset, roi.y_offset, roi.width, roi.height)
+        if source != self._camera_source:
+            self._camera = camera_from_info(info, width, height, self._rectified)
+            self._camera_source = source
+        return self._camera

@@ -1,0 +1,43 @@
+"""Start and end of a ROS process: one executor thread, and signals that always end it cleanly."""
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+
+import rclpy
+from rclpy.exceptions import ParameterException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+
+from pixloc_ros.core.errors import PixlocError
+
+
+def run_node(make_node: Callable[[], Node], close: Callable[[Node], None],
+             arguments: list[str] | None = None) -> int:
+    """Spin a node until SIGINT or SIGTERM, however often they come; exit status 0 then.
+
+    rclpy's own handler ends the spinning. Python's would raise KeyboardInterrupt wherever the
+    program happens to be when a second Ctrl-C arrives (launch sends one of its own), so it does
+    nothing. A parameter that ROS refuses ends the program with one line and status 2.
+    """
+    signal.signal(signal.SIGINT, lambda *_: None)
+    rclpy.init(args=arguments)
+    try:
+        node = make_node()
+    except (ParameterException, PixlocError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        rclpy.try_shutdown()
+        return 2
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        executor.spin()
+    except ExternalShutdownException:
+        pass
+    finally:
+        close(node)
+        executor.shutdown(timeout_sec=1.0)
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return 0

@@ -1,0 +1,104 @@
+"""The tf tree as the localizer sees it: look-ups at stamps, and the one transform it sends."""
+from __future__ import annotations
+
+import time
+from collections import deque
+
+import numpy as np
+import tf2_ros
+from geometry_msgs.msg import TransformStamped
+from rclpy.duration import Duration
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.time import Time
+from tf2_msgs.msg import TFMessage
+
+from pixloc_ros.core.errors import DataError
+from pixloc_ros.ros.conversions import (header, matrix_to_transform, to_ns, transform_to_matrix)
+
+
+class TransformTree:
+    """Fills a tf2 buffer, answers from it, and sends map -> odom.
+
+    The subscriptions are its own for two reasons: tf2_ros' Python listener of Jazzy before 0.36.5
+    dies when time jumps back, and only who sees the messages notices a second sender of map -> odom
+    (two corrections that take turns make a robot jump).
+    """
+
+    def __init__(self, node: Node, global_frame: str, odom_frame: str):
+        self._node = node
+        self._global_frame, self._odom_frame = global_frame, odom_frame
+        self._buffer = tf2_ros.Buffer()
+        self._broadcaster = tf2_ros.TransformBroadcaster(node)
+        self._static_broadcaster = tf2_ros.StaticTransformBroadcaster(node)
+        self._sent: deque[int] = deque(maxlen=1000)
+        self._other_sender_at = -np.inf
+        latched = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        self._subscriptions = [
+            node.create_subscription(TFMessage, "/tf", self._on_tf, QoSProfile(depth=100)),
+            node.create_subscription(TFMessage, "/tf_static", self._on_tf_static, latched)]
+
+    def lookup(self, target: str, source: str, stamp_ns: int, timeout_s: float = 0.0) -> np.ndarray:
+        """T_target_source (4, 4) at a stamp (0: the newest known). DataError says what is missing.
+
+        Waits for tf to reach the stamp; so not on the executor's thread with a timeout.
+        """
+        try:
+            found = self._buffer.lookup_transform(
+                target, source, Time(nanoseconds=stamp_ns), Duration(seconds=timeout_s))
+        except tf2_ros.TransformException as error:
+            raise DataError(f"tf knows no way from '{source}' to '{target}': "
+                            f"{' '.join(str(error).split())}") from error
+        return transform_to_matrix(found.transform)
+
+    def send_correction(self, T_map_odom: np.ndarray, stamp_ns: int) -> None:
+        """Send map -> odom. Nothing is sent twice for a stamp (a paused simulation)."""
+        if self._sent and self._sent[-1] == stamp_ns:
+            return
+        self._sent.append(stamp_ns)
+        self._broadcaster.sendTransform(self._stamped(T_map_odom, stamp_ns, self._odom_frame))
+
+    def announce_map(self) -> None:
+        """Make the map frame known before there is a pose, so that rviz can show the map and offer
+        "2D Pose Estimate": tf has no frames without transforms."""
+        self._static_broadcaster.sendTransform(
+            self._stamped(np.eye(4), 0, f"{self._global_frame}_origin"))
+
+    def clear(self) -> None:
+        """Forget everything that moves; static transforms stay."""
+        self._buffer.clear()
+        self._sent.clear()
+
+    def other_sender(self, within_s: float = 5.0) -> str | None:
+        """Who else sends map -> odom, if anybody did lately."""
+        if time.monotonic() - self._other_sender_at > within_s:
+            return None
+        infos = self._node.get_publishers_info_by_topic("/tf")
+        names = {f"{info.node_namespace.rstrip('/')}/{info.node_name}" for info in infos}
+        names.discard(self._node.get_fully_qualified_name())
+        return ", ".join(sorted(names)) or "another node of this name"
+
+    def destroy(self) -> None:
+        """Give back the subscriptions and publishers."""
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+        self._node.destroy_publisher(self._broadcaster.pub_tf)
+        self._node.destroy_publisher(self._static_broadcaster.pub_tf)
+
+    def _stamped(self, T: np.ndarray, stamp_ns: int, child: str) -> TransformStamped:
+        return TransformStamped(header=header(stamp_ns, self._global_frame), child_frame_id=child,
+                                transform=matrix_to_transform(T))
+
+    def _on_tf(self, message: TFMessage) -> None:
+        for transform in message.transforms:
+            self._buffer.set_transform(transform, "tf")
+            if transform.child_frame_id == self._odom_frame:
+                foreign_parent = transform.header.frame_id != self._global_frame
+                if foreign_parent or to_ns(transform.header.stamp) not in self._sent:
+                    self._other_sender_at = time.monotonic()
+
+    def _on_tf_static(self, message: TFMessage) -> None:
+        for transform in message.transforms:
+            self._buffer.set_transform_static(transform, "tf_static")
+            if transform.child_frame_id == self._odom_frame:
+                self._other_sender_at = np.inf  # latched, so it holds for good
