@@ -54,6 +54,8 @@ class Camera:
         """
         if model not in NUM_COEFFICIENTS:
             raise DataError(f"unknown camera model '{model}' (known: {_names(NUM_COEFFICIENTS)})")
+        if not len(size) == len(f) == len(c) == 2:
+            raise DataError(f"camera model '{model}': size, f and c have two values each")
         if len(distortion) != NUM_COEFFICIENTS[model]:
             raise DataError(f"camera model '{model}' has {NUM_COEFFICIENTS[model]} distortion "
                             f"coefficients, got {len(distortion)}")
@@ -114,7 +116,7 @@ class Camera:
         if distortion_model not in _ROS:
             raise DataError(f"distortion model '{distortion_model}' is not supported "
                             f"(known: {_names(_ROS)}, equidistant)")
-        if len(d) not in _ROS[distortion_model]:
+        if any(d) and len(d) not in _ROS[distortion_model]:
             counts = " or ".join(map(str, _ROS[distortion_model]))
             raise DataError(f"distortion model '{distortion_model}' has {counts} coefficients, "
                             f"got {len(d)}")
@@ -269,9 +271,11 @@ class Camera:
         """The inverse of `to_dict`. Raises DataError when a key is missing or a value is wrong."""
         try:
             values = [data[name] for name in ("model", "size", "f", "c", "distortion")]
+            return cls.build(*values, dtype=dtype)
         except KeyError as error:
             raise DataError(f"a camera needs the key {error} (it has: {_names(data)})") from None
-        return cls.build(*values, dtype=dtype)
+        except TypeError as error:
+            raise DataError(f"a camera cannot be read from {dict(data)}: {error}") from None
 
 
 _RATIONAL = ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6")

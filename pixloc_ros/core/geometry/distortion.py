@@ -25,7 +25,8 @@ NUM_COEFFICIENTS = {"pinhole": 0, "radtan": 4, "rational": 8, "equidistant": 4}
 # Where no model folds: 89.94 degrees off the axis. Keeps every power of the radius finite in float32.
 MAX_RADIUS2 = 1e6
 
-_NEWTON_STEPS = 20
+_RADIAL_STEPS = 30
+_TANGENTIAL_STEPS = 6
 
 
 def distort(
@@ -107,18 +108,20 @@ _SCALES = {
 def undistort(
     model: str, k: Tensor, max_radius2: Tensor, xd: Tensor, yd: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The inverse of `distort` by Newton's method, (..., N) each.
+    """The inverse of `distort`, (..., N) each, within the valid radius max_radius2 (...).
 
-    The search stays within the valid radius; a point that no ray reaches ends on that circle. The
-    result is differentiable: gradients are those of the implicit function (one step at the
-    solution).
+    The radius is found first, without the tangential terms, then Newton's method adds them. A point
+    that no ray reaches ends on the outermost circle. The result is differentiable: the last step
+    has the gradients of the implicit function.
     """
     if model == "pinhole":
         return xd, yd
     limit2 = max_radius2[..., None] * (1 - 1e-6)
     with torch.no_grad():
-        x, y = _first_guess(model, k, limit2, xd, yd)
-        for _ in range(_NEWTON_STEPS):
+        rd = (xd * xd + yd * yd).sqrt()
+        scale = _undistort_radius(model, k, limit2.sqrt(), rd) / rd.clamp(min=1e-12)
+        x, y = xd * scale, yd * scale
+        for _ in range(_TANGENTIAL_STEPS):
             x, y = _newton_step(model, k, x, y, xd, yd)
             shrink = (limit2 / (x * x + y * y).clamp(min=1e-12)).sqrt().clamp(max=1)
             x, y = x * shrink, y * shrink
@@ -127,23 +130,20 @@ def undistort(
     return torch.where(inside, x1, x), torch.where(inside, y1, y)
 
 
-def _first_guess(
-    model: str, k: Tensor, limit2: Tensor, xd: Tensor, yd: Tensor
-) -> tuple[Tensor, Tensor]:
-    """The distorted point itself; for fisheye lenses the angle polynomial is inverted first."""
-    if model != "equidistant":
-        return xd, yd
-    k1, k2, k3, k4 = k[..., None, :].unbind(-1)
-    rd = (xd * xd + yd * yd).sqrt()
-    limit = torch.atan(limit2.sqrt())
-    a = torch.minimum(rd, limit)
-    for _ in range(_NEWTON_STEPS):
-        v = a * a
-        value = a * (1 + v * (k1 + v * (k2 + v * (k3 + v * k4))))
-        slope = 1 + v * (3 * k1 + v * (5 * k2 + v * (7 * k3 + v * (9 * k4))))
-        a = torch.minimum((a - (value - rd) / slope.clamp(min=1e-6)).clamp(min=0), limit)
-    scale = torch.tan(a) / rd.clamp(min=1e-12)
-    return xd * scale, yd * scale
+def _undistort_radius(model: str, k: Tensor, limit: Tensor, rd: Tensor) -> Tensor:
+    """Solve r s(r^2) = rd for r in [0, limit], where the left side grows: Newton inside a bracket."""
+    k = k[..., None, :].unbind(-1)
+    r = torch.minimum(rd, limit)
+    low, high = torch.zeros_like(r), limit.expand_as(r)
+    for _ in range(_RADIAL_STEPS):
+        u = r * r
+        s, ds = _SCALES[model](k, u, True)
+        error = r * s - rd
+        high, low = torch.where(error > 0, r, high), torch.where(error > 0, low, r)
+        newton = r - error / (s + 2 * u * ds)
+        # false also for the NaN or infinity of a vanishing slope
+        r = torch.where((newton >= low) & (newton <= high), newton, (low + high) / 2)
+    return r
 
 
 def _newton_step(
