@@ -14,6 +14,7 @@ import numpy as np
 
 from pixloc_ros.core.errors import DataError
 from pixloc_ros.core.geometry.camera import Camera
+from pixloc_ros.mapping.images import PosedImages
 
 #: Camera optical axes (x right, y down, z forward) in body axes (x forward, y left, z up), REP-103.
 T_BODY_OPTICAL = np.array(
@@ -77,6 +78,10 @@ class Drive:
         if self.T_map_base is None:
             raise DataError(f"drive '{self.name}' has no ground-truth poses")
         return self.T_map_base @ self.T_base_cam
+
+    def posed_images(self) -> PosedImages:
+        """The images with their ground-truth poses, to make a map from."""
+        return PosedImages(self.names, self.camera, self.T_map_cam, self.load)
 
     def subset(self, indices: Sequence[int] | slice, name: str | None = None) -> Drive:
         """The frames `indices` of this drive (the odometry stays whole)."""

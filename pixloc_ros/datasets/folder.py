@@ -27,6 +27,7 @@ from pixloc_ros.core.errors import DataError
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.geometry.camera import Camera
 from pixloc_ros.datasets.drive import T_BODY_OPTICAL, Drive, Odometry
+from pixloc_ros.mapping.images import read_image
 
 _POSE_COLUMNS = ("tx", "ty", "tz", "qw", "qx", "qy", "qz")
 
@@ -81,17 +82,6 @@ def write_drive(
         rows = ((int(s), *_pose_row(T)) for s, T in zip(odometry.stamps_ns, odometry.T_odom_base))
         _write_csv(folder / "odometry.csv", ("stamp_ns", *_POSE_COLUMNS), rows)
     return folder
-
-
-def read_image(path: str | Path) -> np.ndarray:
-    """Image file -> uint8 (H, W, 3) RGB, or (H, W) when the file is gray."""
-    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
-    if image is None:
-        state = "cannot be decoded" if Path(path).is_file() else "is missing"
-        raise DataError(f"{path}: image {state}")
-    if image.dtype != np.uint8:
-        raise DataError(f"{path}: {image.dtype} image; convert it to 8 bits a channel")
-    return image if image.ndim == 2 else np.ascontiguousarray(image[..., 2::-1])
 
 
 def _read_own(folder: Path) -> Drive:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,17 +68,20 @@ class MapWriter:
             )
         )
 
-    def finish(self, info: fmt.MapInfo) -> fmt.MapInfo:
-        """Complete `info` with what the tiles know, write it and move the map to its target."""
+    def finish(self, **fields) -> fmt.MapInfo:
+        """Write map.json, move the map to its target and return what map.json holds.
+
+        fields: those of MapInfo that the tiles do not know.
+        """
         keyframes = np.concatenate(self._keyframes)
         np.save(self._work / fmt.KEYFRAME_FILE, keyframes, allow_pickle=False)
-        info = replace(
-            info,
+        info = fmt.MapInfo(
             tile_size=self._tile_size,
             num_keyframes=len(keyframes),
             num_observations=sum(tile.observations for tile in self._tiles),
             keyframes_sha256=fmt.file_sha256(self._work / fmt.KEYFRAME_FILE),
             tiles=tuple(self._tiles),
+            **fields,
         )
         fmt.write_info(self._work, info)
         replace_folder(self._work, self._target)

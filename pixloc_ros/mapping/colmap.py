@@ -1,0 +1,122 @@
+"""COLMAP models in, as plain arrays. Here COLMAP's half pixel is removed, and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pycolmap
+
+from pixloc_ros.core.errors import DataError, MapError
+from pixloc_ros.core.geometry import transforms
+from pixloc_ros.core.geometry.camera import Camera
+
+pycolmap.logging.minloglevel = 2  # errors only; what matters is raised
+
+_NEEDED = ("cameras", "images", "points3D")
+
+
+@dataclass(frozen=True)
+class SfmModel:
+    """Posed images that observe 3-D points, in the model's own frame and units.
+
+    M images: `names`, `camera_of` (M,) rows of `cameras`, `T_world_cam` (M, 4, 4). P points:
+    `points` (P, 3), `point_ids` (P,), `errors` (P,) mean reprojection error in pixels. O
+    observations, grouped by image: `observation_image` (O,), `observation_point` (O,) rows of the
+    above and `observation_keypoint` (O,) the number of the key point within its image.
+    """
+
+    cameras: tuple[Camera, ...]
+    names: tuple[str, ...]
+    camera_of: np.ndarray
+    T_world_cam: np.ndarray
+    points: np.ndarray
+    point_ids: np.ndarray
+    errors: np.ndarray
+    observation_image: np.ndarray
+    observation_point: np.ndarray
+    observation_keypoint: np.ndarray
+
+    @property
+    def track_length(self) -> np.ndarray:
+        """Images that observe each point, (P,)."""
+        return np.bincount(self.observation_point, minlength=len(self.points))
+
+
+def read_model(path: str | Path) -> SfmModel:
+    """Read a COLMAP or hloc model folder, binary or text, with or without rigs.
+
+    Raises MapError (file, reason, remedy) when it is missing, corrupt, or has no registered
+    images or no points.
+    """
+    path = Path(path)
+    suffix = _suffix(path)
+    try:
+        reconstruction = pycolmap.Reconstruction(str(path))
+        model = _to_arrays(reconstruction)
+    except DataError as error:
+        raise MapError(f"{path / ('cameras' + suffix)}: {error}") from error
+    except (RuntimeError, ValueError, IndexError, MemoryError) as error:
+        reason = str(error).strip().splitlines()[-1:] or ["unreadable"]
+        raise MapError(f"{path}: not a readable COLMAP model ({reason[0]}); export it again") from error
+    if len(model.names) == 0:
+        raise MapError(f"{path / ('images' + suffix)}: no image with a pose; run the SfM again")
+    if len(model.points) == 0:
+        raise MapError(
+            f"{path / ('points3D' + suffix)}: no 3-D points; triangulate the model first "
+            "(build_map can do it from images and poses)"
+        )
+    if not (np.isfinite(model.points).all() and np.isfinite(model.T_world_cam).all()):
+        raise MapError(f"{path}: a point or a pose is not finite; run the SfM again")
+    return model
+
+
+def _suffix(path: Path) -> str:
+    """.bin or .txt, whichever the folder has in full."""
+    if not path.is_dir():
+        raise MapError(f"{path}: no such model folder")
+    for suffix in (".bin", ".txt"):
+        files = [path / (name + suffix) for name in _NEEDED]
+        if all(file.is_file() for file in files):
+            return suffix
+        missing = [file for file in files if not file.is_file()]
+        if len(missing) < len(files):
+            raise MapError(f"{missing[0]}: missing; copy the whole model folder")
+    raise MapError(f"{path}: no COLMAP model here (cameras, images, points3D as .bin or .txt)")
+
+
+def _to_arrays(reconstruction: pycolmap.Reconstruction) -> SfmModel:
+    point_ids = np.array(sorted(reconstruction.points3D), np.int64)
+    points = [reconstruction.points3D[i] for i in point_ids.tolist()]
+    row_of = {i: row for row, i in enumerate(point_ids.tolist())}
+    camera_ids = sorted(reconstruction.cameras)
+    images = sorted(
+        (image for image in reconstruction.images.values() if image.has_pose),
+        key=lambda image: image.name,
+    )
+    seen_by, seen, keypoints = [], [], []
+    for index, image in enumerate(images):
+        for number, point2d in enumerate(image.points2D):
+            if point2d.has_point3D():
+                seen_by.append(index)
+                seen.append(row_of[point2d.point3D_id])
+                keypoints.append(number)
+    T_cam_world = [image.cam_from_world().matrix() for image in images]
+    T = np.array(T_cam_world, np.float64).reshape(-1, 3, 4)
+    return SfmModel(
+        cameras=tuple(_camera(reconstruction.cameras[i]) for i in camera_ids),
+        names=tuple(image.name for image in images),
+        camera_of=np.array([camera_ids.index(image.camera_id) for image in images], np.int64),
+        T_world_cam=transforms.inverse(transforms.from_Rt(T[:, :, :3], T[:, :, 3])),
+        points=np.array([point.xyz for point in points], np.float64).reshape(-1, 3),
+        point_ids=point_ids,
+        errors=np.array([point.error for point in points], np.float64),
+        observation_image=np.array(seen_by, np.int64),
+        observation_point=np.array(seen, np.int64),
+        observation_keypoint=np.array(keypoints, np.int64),
+    )
+
+
+def _camera(camera: pycolmap.Camera) -> Camera:
+    return Camera.from_colmap(camera.model.name, camera.width, camera.height, camera.params)
