@@ -10,6 +10,8 @@ Outside the image every map is zero, as in bilinear sampling with zero padding.
 """
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -17,16 +19,11 @@ from torch import Tensor
 
 NORM_EPS = 1e-12  # torch.nn.functional.normalize
 
-# Rows and columns (0..3 = -1..2 around the top-left neighbour) of the 12 pixels.
-_ROWS = (0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3)
-_COLS = (1, 2, 0, 1, 2, 3, 0, 1, 2, 3, 1, 2)
-
-
 class FlatMap(NamedTuple):
     """Feature maps of several images as one table of pixels.
 
-    features (M H W, C) and confidence (M H W), M images; first_row (..., 1): row of the first pixel
-    of each image; width, height in pixels; rows, cols (12): the neighbourhood, on the device.
+    features (M H W, C) and confidence (M H W), M images; first_row (..., 1, 1): row of the first
+    pixel of each image; last (2): largest column and row of an image, on the device.
     """
 
     features: Tensor
@@ -34,8 +31,7 @@ class FlatMap(NamedTuple):
     first_row: Tensor
     width: int
     height: int
-    rows: Tensor
-    cols: Tensor
+    last: Tensor
 
 
 class Samples(NamedTuple):
@@ -52,19 +48,16 @@ def flatten(features: Tensor, confidence: Tensor) -> FlatMap:
     Costs one copy, or none where the network already computes in channels-last memory.
     """
     *batch, channels, height, width = features.shape
-    count = 1
-    for size in batch:
-        count *= size
     device = features.device
-    first_row = torch.arange(count, device=device).mul(height * width).reshape(*batch, 1)
+    first_row = torch.arange(0, math.prod(batch) * height * width, height * width, device=device)
+    last = torch.cat([torch.full((1,), size - 1, device=device) for size in (width, height)])
     return FlatMap(
-        features=features.movedim(-3, -1).reshape(-1, channels),
+        features=features.movedim(-3, -1).reshape(-1, channels).contiguous(),
         confidence=confidence.reshape(-1),
-        first_row=first_row,
+        first_row=first_row.view(*batch, 1, 1),
         width=width,
         height=height,
-        rows=torch.tensor(_ROWS, device=device),
-        cols=torch.tensor(_COLS, device=device),
+        last=last,
     )
 
 
@@ -84,7 +77,8 @@ def sample(level: FlatMap, p2d: Tensor, normalize: bool) -> Samples:
     dtype = p2d.dtype
     index, weights = _neighbourhood(level, p2d)
     shape = index.shape[:-1]
-    confidence = (level.confidence[index].to(dtype) * weights[..., 0, :]).sum(-1)
+    confidence = level.confidence.index_select(0, index.flatten()).view_as(index).to(dtype)
+    confidence = (confidence * weights[..., 0, :]).sum(-1)
     pixels = level.features.index_select(0, index.flatten()).to(dtype)
     pixels = pixels.view(-1, 12, pixels.shape[-1])
     weights = weights.reshape(-1, 3, 12)
@@ -97,28 +91,31 @@ def sample(level: FlatMap, p2d: Tensor, normalize: bool) -> Samples:
 
 def _neighbourhood(level: FlatMap, p2d: Tensor) -> tuple[Tensor, Tensor]:
     """Table rows (..., N, 12) and weights (..., N, 3, 12) of the value, x- and y-difference."""
-    x, y = p2d.unbind(-1)
-    column, value_x, difference_x = _axis(x, level.width)
-    row, value_y, difference_y = _axis(y, level.height)
-    pixel = (level.first_row[..., None] + row * level.width)[..., level.rows]
-    index = pixel + column[..., level.cols]
-    along_x = torch.stack((value_x, difference_x, value_x), -2)[..., level.cols]
-    along_y = torch.stack((value_y, value_y, difference_y), -2)[..., level.rows]
-    return index, along_x * along_y
-
-
-def _axis(coordinate: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The four pixels (..., 4) around a coordinate on one axis and their weights (..., 4).
-
-    Beyond two pixels outside everything is zero, so the coordinate is clamped there first.
-    """
-    coordinate = coordinate.clamp(-2, size + 1)
-    floor = coordinate.detach().floor()
-    f = (coordinate - floor)[..., None]
+    # Two pixels outside everything is zero already; further away, indices need not be counted.
+    p2d = torch.minimum(p2d.clamp_min(-2), level.last + 2)
+    floor = p2d.detach().floor()
+    f = (p2d - floor)[..., None]
     zero = torch.zeros_like(f)
     value = torch.cat((zero, 1 - f, f, zero), -1)
     difference = torch.cat((f - 1, -f, 1 - f, f), -1) / 2
-    pixel = floor.long()[..., None] + torch.arange(-1, 3, device=f.device)
-    index = pixel.clamp(0, size - 1)
-    outside = index != pixel
-    return index, value.masked_fill(outside, 0), difference.masked_fill(outside, 0)
+    pixel = floor.long()[..., None] + torch.arange(-1, 3, device=p2d.device)
+    inside_pixel = torch.minimum(pixel.clamp_min(0), level.last[:, None])
+    weights = torch.stack((value, difference), -2)
+    weights = weights.masked_fill((inside_pixel != pixel)[..., None, :], 0)
+
+    column, row = inside_pixel.unbind(-2)
+    index = _cross(torch.add, row * level.width + level.first_row, column)
+    along_x, along_y = weights.unbind(-3)
+    value_y, difference_y = along_y[..., :1, :], along_y[..., 1:, :]
+    # value, x-difference: both along x, the value along y; y-difference: the other way round
+    weights = torch.cat((_cross(torch.mul, value_y, along_x),
+                         _cross(torch.mul, difference_y, along_x[..., :1, :])), -2)
+    return index, weights
+
+
+def _cross(combine: Callable[[Tensor, Tensor], Tensor], rows: Tensor, columns: Tensor) -> Tensor:
+    """Combine values (..., 4) of rows and columns into (..., 12), the 4 x 4 without its corners."""
+    top, upper, lower, bottom = rows.split(1, -1)
+    middle = columns[..., 1:3]
+    return torch.cat((combine(top, middle), combine(upper, columns), combine(lower, columns),
+                      combine(bottom, middle)), -1)
