@@ -113,8 +113,8 @@ class SmallUNet(PyramidExtractor):
 
     def __init__(
         self,
-        decoder: tuple[int, ...] = (64, 48, 32, 24),
-        dims: tuple[int, ...] = (24, 32, 64),
+        decoder: tuple[int, ...] = (64, 48, 32, 16),
+        dims: tuple[int, ...] = (16, 32, 64),
     ):
         super().__init__(MEAN, STD)
         self.widths = {"decoder": decoder, "dims": dims}
