@@ -1,0 +1,41 @@
+# Everything runs in a virtual environment of its own: see tools/make_venv.
+PYTHON ?= python3
+VENV ?= .venv
+TORCH ?= torch==2.13.0
+ARGS ?=
+
+READY := $(VENV)/.ready
+RUN := $(VENV)/bin/python -m
+PARTS := tools/make_venv setup.py setup.cfg config/fastdds_profile.xml \
+         $(wildcard requirements/*.txt) $(shell find ros_wheels -type f -not -name '*.md')
+
+.PHONY: help venv demo real test benchmark clean
+
+help:
+	@echo 'make demo       the embedded drive: map, bag, live node, figures and pictures'
+	@echo 'make real       the same with the real drive in ../shared'
+	@echo 'make test       all tests (ARGS="-k tracker" for some)'
+	@echo 'make benchmark  the figures of the README'
+	@echo 'make venv       only the virtual environment (PYTHON=, VENV=, TORCH=)'
+	@echo 'make clean      removes what was built and made here, not the environment'
+
+venv: $(READY)
+
+$(READY): $(PARTS)
+	@tools/make_venv '$(PYTHON)' '$(VENV)' '$(TORCH)'
+	@touch $@
+
+demo: $(READY)
+	@$(RUN) pixloc_ros.cli.demo $(ARGS)
+
+real: $(READY)
+	@$(RUN) pixloc_ros.cli.demo --drive kitti00 $(ARGS)
+
+test: $(READY)
+	@$(RUN) pytest $(ARGS)
+
+benchmark: $(READY)
+	@$(RUN) pixloc_ros.cli.benchmark $(ARGS)
+
+clean:
+	rm -rf build install log demo_output real_output runs .pytest_cache .hypothesis *.egg-info
