@@ -26,7 +26,7 @@ def align(T_rig_map: Pose, points: Tensor, mask: Tensor, reference: Sequence[Ref
 
     points (B', K, N, 3): metres in the map frame, mask (B', K, N): which of them count.
     reference, query: one entry per level, fine to coarse. cameras (B', K): of the image that the
-    network was given. T_cam_rig (B', K). damping (L, 6): lambda of each level (PixLoc, equation 6).
+    network was given. T_cam_rig (B', K). damping (L, 6): lambda of each level (PixLoc, section 3.2).
     With B' = 1 all poses share the maps and the points, nothing is copied.
 
     Computes in the dtype of `points`, whatever that of the features. Differentiable: gradients
@@ -96,7 +96,7 @@ def _summarize(levels: list[Pose], residuals: LevelResiduals, failed: Tensor, co
         levels=levels,
         failed=failed | (num_valid < config.min_points),
         converged=converged,
-        cost=evaluation.cost(),
+        cost=residuals.cost(evaluation),
         num_valid=num_valid,
         hessian=hessian,
         score=evaluation.score(),

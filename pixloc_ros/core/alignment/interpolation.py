@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -19,11 +20,19 @@ from torch import Tensor
 
 NORM_EPS = 1e-12  # torch.nn.functional.normalize
 
+# Weights of the pixels -1, 0, 1, 2 along an axis are CONSTANT + SLOPE * f, f the distance from pixel
+# 0: bilinear value, and central difference of two bilinear values.
+_CONSTANT = {"value": (0, 1, 0, 0), "difference": (-0.5, 0, 0.5, 0)}
+_SLOPE = {"value": (0, -1, 1, 0), "difference": (0.5, -0.5, -0.5, 0.5)}
+# What is wanted, as products of a weight along x and one along y: value, x- and y-difference.
+_WANTED = (("value", "difference", "value"), ("value", "value", "difference"))
+
+
 class FlatMap(NamedTuple):
     """Feature maps of several images as one table of pixels.
 
     features (M H W, C) and confidence (M H W), M images; first_row (..., 1, 1): row of the first
-    pixel of each image; last (2): largest column and row of an image, on the device.
+    pixel of each image.
     """
 
     features: Tensor
@@ -31,7 +40,6 @@ class FlatMap(NamedTuple):
     first_row: Tensor
     width: int
     height: int
-    last: Tensor
 
 
 class Samples(NamedTuple):
@@ -48,17 +56,9 @@ def flatten(features: Tensor, confidence: Tensor) -> FlatMap:
     Costs one copy, or none where the network already computes in channels-last memory.
     """
     *batch, channels, height, width = features.shape
-    device = features.device
-    first_row = torch.arange(0, math.prod(batch) * height * width, height * width, device=device)
-    last = torch.cat([torch.full((1,), size - 1, device=device) for size in (width, height)])
-    return FlatMap(
-        features=features.movedim(-3, -1).reshape(-1, channels).contiguous(),
-        confidence=confidence.reshape(-1),
-        first_row=first_row.view(*batch, 1, 1),
-        width=width,
-        height=height,
-        last=last,
-    )
+    first_row = torch.arange(math.prod(batch), device=features.device) * (height * width)
+    table = features.movedim(-3, -1).reshape(-1, channels).contiguous()
+    return FlatMap(table, confidence.reshape(-1), first_row.view(*batch, 1, 1), width, height)
 
 
 def inside(p2d: Tensor, width: int, height: int, pad: int) -> Tensor:
@@ -91,26 +91,35 @@ def sample(level: FlatMap, p2d: Tensor, normalize: bool) -> Samples:
 
 def _neighbourhood(level: FlatMap, p2d: Tensor) -> tuple[Tensor, Tensor]:
     """Table rows (..., N, 12) and weights (..., N, 3, 12) of the value, x- and y-difference."""
+    last, around, constant, slope = _constants(level.width, level.height, p2d.dtype, p2d.device)
     # Two pixels outside everything is zero already; further away, indices need not be counted.
-    p2d = torch.minimum(p2d.clamp_min(-2), level.last + 2)
-    floor = p2d.detach().floor()
-    f = (p2d - floor)[..., None]
-    zero = torch.zeros_like(f)
-    value = torch.cat((zero, 1 - f, f, zero), -1)
-    difference = torch.cat((f - 1, -f, 1 - f, f), -1) / 2
-    pixel = floor.long()[..., None] + torch.arange(-1, 3, device=p2d.device)
-    inside_pixel = torch.minimum(pixel.clamp_min(0), level.last[:, None])
-    weights = torch.stack((value, difference), -2)
-    weights = weights.masked_fill((inside_pixel != pixel)[..., None, :], 0)
-
-    column, row = inside_pixel.unbind(-2)
+    position = torch.minimum(p2d[..., None].clamp_min(-2), last + 2)
+    floor = position.detach().floor()
+    pixel = floor.long() + around
+    known = torch.minimum(pixel.clamp_min(0), last)
+    column, row = known.unbind(-2)
     index = _cross(torch.add, row * level.width + level.first_row, column)
+
+    weights = torch.addcmul(constant, slope, (position - floor)[..., None])
+    weights = weights.masked_fill((known != pixel)[..., None, :], 0)
     along_x, along_y = weights.unbind(-3)
-    value_y, difference_y = along_y[..., :1, :], along_y[..., 1:, :]
-    # value, x-difference: both along x, the value along y; y-difference: the other way round
-    weights = torch.cat((_cross(torch.mul, value_y, along_x),
-                         _cross(torch.mul, difference_y, along_x[..., :1, :])), -2)
+    weights = _cross(torch.mul, along_y, along_x)
     return index, weights
+
+
+@lru_cache(maxsize=64)
+def _constants(width: int, height: int, dtype: torch.dtype, device: torch.device
+               ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Largest column and row (2, 1), the neighbours' offsets (4), and the constant and slope
+    (2, 3, 4) of the weights along x and y. Kept, so that frames send nothing to the device."""
+
+    def weights(table: dict[str, tuple]) -> Tensor:
+        return torch.tensor([[table[kind] for kind in axis] for axis in _WANTED],
+                            dtype=dtype, device=device)
+
+    with torch.inference_mode(False):  # training may use them too
+        return (torch.tensor([[width - 1], [height - 1]], device=device),
+                torch.arange(-1, 3, device=device), weights(_CONSTANT), weights(_SLOPE))
 
 
 def _cross(combine: Callable[[Tensor, Tensor], Tensor], rows: Tensor, columns: Tensor) -> Tensor:

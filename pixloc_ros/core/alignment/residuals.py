@@ -1,6 +1,6 @@
 """Feature residuals of one level and their normal equations in the pose.
 
-For a point P with reference feature f (PixLoc, equations 1 to 4):
+For a point P with reference feature f (PixLoc, section 3.1):
 
     p_rig = T_rig_map P,  p_cam = T_cam_rig p_rig,  p = project(p_cam)
     r = F(p) - f,  w = rho'(||r||^2) * valid * confidence_query(p) * confidence_reference
@@ -17,8 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pixloc_ros.core.alignment import interpolation
-from pixloc_ros.core.alignment.robust import barron
+from pixloc_ros.core.alignment import interpolation, robust
 from pixloc_ros.core.alignment.types import AlignerConfig, QueryLevel, ReferenceLevel
 from pixloc_ros.core.geometry.camera import Camera
 from pixloc_ros.core.geometry.pose import Pose
@@ -28,14 +27,13 @@ from pixloc_ros.core.geometry.pose import Pose
 class Evaluation:
     """The points at one pose, (B, K, N) unless said otherwise.
 
-    squared: ||r||^2. loss: robust loss. confidence: query times reference, zero where not valid.
-    weight: robust weight times confidence. J_pixel (B, K, N, 2, 6): of the projection.
-    gram (B, K, N, 3, 3): products of [r, dF/dx, dF/dy].
+    squared: ||r||^2. confidence: query times reference, zero where not valid. weight: robust
+    weight times confidence. J_pixel (B, K, N, 2, 6): of the projection. gram (B, K, N, 3, 3):
+    products of [r, dF/dx, dF/dy].
     """
 
     valid: Tensor
     squared: Tensor
-    loss: Tensor
     confidence: Tensor
     weight: Tensor
     J_pixel: Tensor
@@ -58,10 +56,6 @@ class Evaluation:
         g = (self.J_pixel.mT @ (self.weight[..., None] * self.gram[..., 1:, 0])[..., None])[..., 0]
         g = g.flatten(-3, -2)
         return g.mT @ g
-
-    def cost(self) -> Tensor:
-        """(B): confidence-weighted mean of the robust loss, NaN where nothing is valid."""
-        return (self.confidence * self.loss).sum((-2, -1)) / self.confidence.sum((-2, -1))
 
 
 class LevelResiduals:
@@ -96,10 +90,15 @@ class LevelResiduals:
         stacked = torch.cat((residual[..., None, :], query.gradient), -2)
         gram = stacked @ stacked.mT
         squared = gram[..., 0, 0]
-        loss, robust_weight = barron(squared, config.robust_alpha, config.robust_scale)
         confidence = query.confidence * self._confidence * valid
+        weight = confidence * robust.weight(squared, config.robust_alpha, config.robust_scale)
 
-        J_rig = J_camera @ self._T_cam_rig.R[..., None, :, :]
+        J_rig = (J_camera.flatten(-3, -2) @ self._T_cam_rig.R).view_as(J_camera)
         turn = torch.linalg.cross(p_rig[..., None, :], J_rig)  # m^T (-hat(p)) = (p x m)^T
-        return Evaluation(valid, squared, loss, confidence, robust_weight * confidence,
-                          torch.cat((J_rig, turn), -1), gram)
+        return Evaluation(valid, squared, confidence, weight, torch.cat((J_rig, turn), -1), gram)
+
+    def cost(self, evaluation: Evaluation) -> Tensor:
+        """(B): confidence-weighted mean of the robust loss, NaN where nothing is valid."""
+        config, confidence = self._config, evaluation.confidence
+        loss = robust.loss(evaluation.squared, config.robust_alpha, config.robust_scale)
+        return (confidence * loss).sum((-2, -1)) / confidence.sum((-2, -1))

@@ -11,7 +11,7 @@ def damped_step(hessian: Tensor, gradient: Tensor, damping: Tensor) -> tuple[Ten
     """Levenberg-Marquardt step -(H + D)^-1 g, D = diag(max(damping * diag(H), 1e-6)).
 
     hessian (..., 6, 6), gradient (..., 6), damping (6) multiplies the diagonal (Marquardt's
-    scaling; PixLoc, equation 5). Returns the step (..., 6) and a mask (...) of the systems that
+    scaling; PixLoc, section 3.1). Returns the step (..., 6) and a mask (...) of the systems that
     could be solved; where it is False (not finite, or not positive definite) the step is zero.
     Never raises on the numbers, never waits for the device, differentiable.
     """
