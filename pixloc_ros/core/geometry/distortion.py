@@ -25,7 +25,7 @@ NUM_COEFFICIENTS = {"pinhole": 0, "radtan": 4, "rational": 8, "equidistant": 4}
 # Where no model folds: 89.94 degrees off the axis. Keeps every power of the radius finite in float32.
 MAX_RADIUS2 = 1e6
 
-_RADIAL_STEPS = 30
+_RADIAL_STEPS = 40
 _TANGENTIAL_STEPS = 6
 
 
@@ -131,18 +131,25 @@ def undistort(
 
 
 def _undistort_radius(model: str, k: Tensor, limit: Tensor, rd: Tensor) -> Tensor:
-    """Solve r s(r^2) = rd for r in [0, limit], where the left side grows: Newton inside a bracket."""
+    """Solve r s(r^2) = rd for r in [0, limit], where the left side grows.
+
+    Newton's step is taken where it stays in the bracket and steps shrink by half each time (or are
+    down to rounding); elsewhere the bracket is halved.
+    """
     k = k[..., None, :].unbind(-1)
     r = torch.minimum(rd, limit)
     low, high = torch.zeros_like(r), limit.expand_as(r)
+    step = high
     for _ in range(_RADIAL_STEPS):
         u = r * r
         s, ds = _SCALES[model](k, u, True)
         error = r * s - rd
         high, low = torch.where(error > 0, r, high), torch.where(error > 0, low, r)
-        newton = r - error / (s + 2 * u * ds)
-        # false also for the NaN or infinity of a vanishing slope
-        r = torch.where((newton >= low) & (newton <= high), newton, (low + high) / 2)
+        newton = r - error / (s + 2 * u * ds)  # NaN or infinite on a vanishing slope: not taken
+        move = (newton - r).abs()
+        take = (newton >= low) & (newton <= high) & (move <= torch.maximum(step / 2, 1e-5 * r))
+        new = torch.where(take, newton, (low + high) / 2)
+        step, r = (new - r).abs(), new
     return r
 
 
@@ -183,8 +190,9 @@ def max_valid_radius2(model: str, k: Sequence[float]) -> float:
 def _smallest_root(coefficients: Sequence[float], upper: float) -> float:
     """The smallest real root in (0, upper) of a polynomial (constant term first), else `upper`."""
     c = np.trim_zeros(np.asarray(coefficients, dtype=np.float64), "b")
-    # a leading term that is negligible up to `upper` would only spoil the companion matrix
-    while len(c) > 1 and abs(c[-1]) * upper ** (len(c) - 1) < 1e-15:
+    # a leading term that is negligible all the way to `upper` would spoil the companion matrix
+    terms = np.abs(c) * upper ** np.arange(len(c))
+    while len(c) > 1 and terms[len(c) - 1] < 1e-14 * terms[: len(c) - 1].max():
         c = c[:-1]
     roots = np.roots(c[::-1])
     real = roots.real[np.abs(roots.imag) <= 1e-7 * np.abs(roots)]
