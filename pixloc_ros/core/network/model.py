@@ -49,7 +49,7 @@ class PixLocNet(nn.Module):
         super().__init__()
         if architecture not in ARCHITECTURES:
             raise ValueError(f"unknown architecture {architecture!r}, known: {ARCHITECTURES}")
-        self.architecture, self.pad = architecture, pad
+        self.architecture, self.pad = architecture, int(pad)
         if architecture == "small":
             self.extractor = SmallUNet(**widths)
         else:

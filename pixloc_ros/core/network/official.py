@@ -11,6 +11,7 @@ from ..errors import CheckpointError
 from .model import PixLocNet
 
 DEFAULT_PAD = 4  # of the published code, where the configuration is silent
+THEIR_NAMES = {"decoder": "decoder", "output_scales": "output_scales", "dims": "output_dim"}
 ONLY_IN_VGG19 = "extractor.encoder.2.7.weight"
 
 
@@ -27,25 +28,31 @@ def read_official(path: Path) -> tuple[str, dict, dict[str, Tensor]]:
             " published PixLoc checkpoint."
         )
     state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
-    conf = content.get("conf")
-    model = conf.get("model", {}) if isinstance(conf, dict) else {}
-    extractor, optimizer = model.get("extractor", {}), model.get("optimizer", {})
-    default = "vgg19" if ONLY_IN_VGG19 in state else "vgg16"
-    architecture = extractor.get("encoder", default)
-    if architecture not in ("vgg16", "vgg19") or extractor.get("do_average_pooling"):
+    try:
+        architecture, settings = _settings(content.get("conf"), state)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: its configuration is malformed ({error!r})") from error
+    if architecture not in ("vgg16", "vgg19"):
         raise CheckpointError(
-            f"{path}: its encoder is {architecture!r} with"
-            f" {'average' if extractor.get('do_average_pooling') else 'max'} pooling; this package"
-            " reads vgg16 and vgg19 with max pooling."
+            f"{path}: its encoder is {architecture}; this package reads vgg16 and vgg19 with max"
+            " pooling."
         )
-    pad = optimizer.get("interpolation", {}).get("pad", optimizer.get("pad", DEFAULT_PAD))
-    settings = {
-        ours: tuple(extractor[theirs])
-        for ours, theirs in (("decoder", "decoder"), ("output_scales", "output_scales"),
-                             ("dims", "output_dim"))
-        if theirs in extractor
-    }
-    return architecture, {"pad": int(pad), **settings}, state
+    return architecture, settings, state
+
+
+def _settings(conf: dict | None, state: dict[str, Tensor]) -> tuple[str, dict]:
+    """Architecture and settings of `PixLocNet`, from a configuration of any age."""
+    model = (conf or {}).get("model", {})
+    extractor, optimizer = model.get("extractor", {}), model.get("optimizer", {})
+    architecture = extractor.get("encoder", "vgg19" if ONLY_IN_VGG19 in state else "vgg16")
+    if extractor.get("do_average_pooling"):
+        architecture += " with average pooling"
+    interpolation = optimizer.get("interpolation", {})  # older files have optimizer.pad
+    settings = {"pad": interpolation.get("pad", optimizer.get("pad", DEFAULT_PAD))}
+    for name, theirs in THEIR_NAMES.items():
+        if theirs in extractor:
+            settings[name] = tuple(extractor[theirs])
+    return architecture, settings
 
 
 def official_content(net: PixLocNet) -> dict:
@@ -54,9 +61,7 @@ def official_content(net: PixLocNet) -> dict:
     extractor = {
         "name": "unet",
         "encoder": net.architecture,
-        "decoder": config["decoder"],
-        "output_scales": config["output_scales"],
-        "output_dim": config["dims"],
+        **{theirs: config[ours] for ours, theirs in THEIR_NAMES.items()},
         "do_average_pooling": False,
         "compute_uncertainty": True,
         "checkpointed": True,
