@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from pixloc_ros.cli.support import open_drive, open_tracker, progress_bar, run_command
+from pixloc_ros.cli.support import open_drive, open_map, progress_bar, run_command
 from pixloc_ros.core.tracker import Tracker
 from pixloc_ros.datasets.drive import Drive
 from pixloc_ros.evaluation import report
@@ -42,9 +42,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     drive = open_drive(arguments.drive, arguments.odometry, arguments.skip_every, arguments.seed)
-    tracker = open_tracker(
-        arguments.map, arguments.checkpoint, arguments.config, arguments.device
-    )
+    parts = open_map(arguments.map, arguments.checkpoint, arguments.config, arguments.device)
+    tracker = Tracker(*parts, arguments.device)
     with progress_bar(console) as progress:
         result, metrics = evaluate(tracker, drive, progress)
     tables = [

@@ -15,8 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from pixloc_ros.core.config import from_dict
 from pixloc_ros.core.errors import DataError, PixlocError
 from pixloc_ros.core.feature_map import FeatureMap
-from pixloc_ros.core.network import load_checkpoint
-from pixloc_ros.core.tracker import Tracker, TrackerConfig
+from pixloc_ros.core.network import Checkpoint, load_checkpoint
+from pixloc_ros.core.tracker import TrackerConfig
 from pixloc_ros.datasets.bag import read_bag
 from pixloc_ros.datasets.dead_reckoning import with_simulated_odometry
 from pixloc_ros.datasets.drive import Drive
@@ -46,10 +46,10 @@ def open_drive(
     return drive
 
 
-def open_tracker(
+def open_map(
     map_path: Path, checkpoint: str, config: Path | None = None, device: str = "cpu"
-) -> Tracker:
-    """A tracker on a map, refused if the map was built with another checkpoint.
+) -> tuple[Checkpoint, FeatureMap, TrackerConfig]:
+    """What a tracker is made of; a map that was built with another checkpoint is refused.
 
     config: YAML file of ``TrackerConfig``.
     """
@@ -57,7 +57,7 @@ def open_tracker(
     tracker_config = from_dict(TrackerConfig, settings or {}, str(config or ""))
     network = load_checkpoint(checkpoint, device)
     feature_map = FeatureMap.open(map_path, identity=network.identity, device=device)
-    return Tracker(network, feature_map, tracker_config, device)
+    return network, feature_map, tracker_config
 
 
 @contextmanager

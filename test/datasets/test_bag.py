@@ -165,4 +165,4 @@ def test_writing_needs_constant_memory(tmp_path):
         return peak_bytes
 
     peak(2)
-    assert peak(80) < peak(20) + 2_000_000
+    assert peak(48) < peak(16) + 2_000_000

@@ -4,15 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from toy_drive import NoisyTracker, make_drive
 
 from pixloc_ros.core.errors import DataError
 from pixloc_ros.evaluation.runner import run_drive
 
 
-def test_odometry_covers_a_frame_before_it_is_processed_and_never_runs_ahead():
+def test_odometry_covers_a_frame_before_it_is_processed_and_never_runs_ahead(make_drive, noisy_tracker):
     drive = make_drive()
-    tracker = NoisyTracker(drive)
+    tracker = noisy_tracker(drive)
     run = run_drive(tracker, drive)
     assert tracker.calls[:2] == [("reset", 0), ("set_pose", int(drive.stamps_ns[0]))]
     newest = 0
@@ -25,24 +24,24 @@ def test_odometry_covers_a_frame_before_it_is_processed_and_never_runs_ahead():
     assert [r.stamp_ns for r in run.results] == drive.stamps_ns.tolist()
 
 
-def test_the_track_keeps_gaps_as_nan():
+def test_the_track_keeps_gaps_as_nan(make_drive, noisy_tracker):
     drive = make_drive()
-    track = run_drive(NoisyTracker(drive, lose=(3, 4)), drive, with_view={7}).track()
+    track = run_drive(noisy_tracker(drive, lose=(3, 4)), drive, with_view={7}).track()
     assert np.flatnonzero(np.isnan(track.poses[:, 0, 0])).tolist() == [3, 4]
     assert np.flatnonzero(~track.tracking).tolist() == [3, 4]
     assert track.latencies_ms[5] == 47.0
 
 
-def test_progress_and_views():
+def test_progress_and_views(make_drive, noisy_tracker):
     drive, seen = make_drive(), []
-    run = run_drive(NoisyTracker(drive), drive, progress=lambda *a: seen.append(a), with_view={7})
+    run = run_drive(noisy_tracker(drive), drive, progress=lambda *a: seen.append(a), with_view={7})
     assert seen[-1] == (20, 20, "frames")
     assert [i for i, r in enumerate(run.results) if r.view is not None] == [7]
 
 
-def test_it_says_what_a_drive_lacks():
+def test_it_says_what_a_drive_lacks(make_drive, noisy_tracker):
     drive = make_drive()
-    tracker = NoisyTracker(drive)
+    tracker = noisy_tracker(drive)
     with pytest.raises(DataError, match="no odometry"):
         run_drive(tracker, replace(drive, odometry=None))
     with pytest.raises(DataError, match="no ground truth"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.geometry.camera import Camera
@@ -10,7 +11,7 @@ from pixloc_ros.core.tracker import FrameResult, OdometryBuffer, PointView, Trac
 from pixloc_ros.datasets.drive import T_BODY_OPTICAL, Drive, Odometry
 
 
-def make_drive(frames: int = 20) -> Drive:
+def curve(frames: int = 20) -> Drive:
     """A gentle curve at 10 Hz with odometry at 50 Hz in its own frame."""
     stamps = 5_000_000_000 + np.arange(frames, dtype=np.int64) * 100_000_000
     odometry_stamps = np.arange(stamps[0] - 20_000_000, stamps[-1] + 60_000_000, 20_000_000)
@@ -76,3 +77,13 @@ class NoisyTracker:
                              self._random.uniform(0, 1, 200), self._random.random(200) > 0.2)
         return FrameResult(frame.stamp_ns, TrackState.TRACKING, True, T, np.diag(self._sigma**2),
                            np.eye(4), (), 200, 150, 0.03, (0.05, 0.002), timings, view)  # fmt: skip
+
+
+@pytest.fixture
+def make_drive():
+    return curve
+
+
+@pytest.fixture
+def noisy_tracker():
+    return NoisyTracker

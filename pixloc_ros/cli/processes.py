@@ -1,0 +1,213 @@
+"""The localizer, a bag player and a recorder as processes of their own, and their sure end."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from pixloc_ros.core.errors import DataError, PixlocError
+from pixloc_ros.evaluation.benchmark.memory import resident_mb
+from pixloc_ros.evaluation.trajectory import Track, read_tum
+
+Progress = Callable[[int, int, str], None]
+
+#: Seconds: to be ready, beyond the bag's own time, and to end after an interrupt.
+READY_TIMEOUT, SLACK, END_TIMEOUT = 60.0, 30.0, 8.0
+#: The node says how it is once a second; the last word must have been heard.
+LAST_WORD = 1.6
+
+
+class LiveError(PixlocError):
+    """A process of the live run failed; the message names its log."""
+
+
+@dataclass(frozen=True)
+class LiveRun:
+    """What was published live, as the recorder heard it.
+
+    processed, accepted, dropped: frames by the node's own diagnostics. memory: (seconds, MB) of
+    the node over the run.
+    """
+
+    track: Track
+    rate_hz: float
+    processed: int
+    accepted: int
+    dropped: int
+    memory: tuple[list[float], list[float]]
+
+
+def run_live(
+    folder: Path,
+    parameters: dict,
+    bag: Path,
+    bag_seconds: float,
+    rate: float = 1.0,
+    loop_seconds: float = 0.0,
+    progress: Progress | None = None,
+) -> LiveRun:
+    """Localize a bag live over DDS; logs and recordings go to ``folder``.
+
+    Args:
+        parameters: of the node `localizer`, nested by dots in their names.
+        rate: playing speed. loop_seconds: play the bag over and over for so long; 0: once.
+
+    Raises ``LiveError``, naming the log, if a process fails. Whatever happens, none survives.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for stale in ("sent.csv", "live.tum", "latency.csv", "summary.json"):
+        (folder / stale).unlink(missing_ok=True)
+    (folder / "localize.yaml").write_text(
+        yaml.safe_dump({"localizer": {"ros__parameters": parameters}})
+    )
+    sent = folder / "sent.csv"
+    with Children(folder) as children:
+        localizer = children.start(
+            "localizer_node", "--ros-args", "--params-file", folder / "localize.yaml")
+        recorder = children.start("pose_recorder", folder, "--sent-log", sent)
+        player = children.start(
+            "bag_player", bag, "--rate", rate, "--clock", "--log", sent,
+            "--wait-for-subscribers", READY_TIMEOUT, *(["--loop"] if loop_seconds else []))
+        memory = _watch(children, localizer, player, sent, loop_seconds or bag_seconds / rate,
+                        bool(loop_seconds), progress)  # fmt: skip
+        time.sleep(LAST_WORD)
+        children.end(recorder)
+        children.end(localizer)
+    return _read(folder, memory)
+
+
+class Children:
+    """Processes in one ROS domain of their own; leaving the context ends them all."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self._running: dict[subprocess.Popen, Path] = {}
+        # Other graphs on this machine or network are none of ours, nor ours theirs.
+        self._environment = {
+            **os.environ,
+            "ROS_DOMAIN_ID": str(random.SystemRandom().randint(1, 101)),
+            "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def __enter__(self) -> Children:
+        return self
+
+    def __exit__(self, *_) -> None:
+        for number in (signal.SIGINT, signal.SIGKILL):
+            for process in self._running:
+                if process.poll() is None:
+                    process.send_signal(number)
+            deadline = time.monotonic() + END_TIMEOUT
+            for process in self._running:
+                try:
+                    process.wait(max(deadline - time.monotonic(), 0.1))
+                except subprocess.TimeoutExpired:
+                    continue
+
+    def start(self, module: str, *arguments: object) -> subprocess.Popen:
+        """Start ``pixloc_ros.ros.<module>``; what it prints goes to ``<module>.log``."""
+        log = self._folder / f"{module}.log"
+        with log.open("wb") as stream:
+            # A session of its own: Ctrl-C reaches us alone, and we end the children in order.
+            process = subprocess.Popen(
+                [sys.executable, "-m", f"pixloc_ros.ros.{module}", *map(str, arguments)],
+                stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT,
+                env=self._environment, start_new_session=True)  # fmt: skip
+        self._running[process] = log
+        return process
+
+    def check(self) -> None:
+        """``LiveError`` if a child has ended that should be running."""
+        for process in self._running:
+            if process.poll() is not None:
+                self._fail(process, f"ended with status {process.returncode}")
+
+    def finish(self, process: subprocess.Popen) -> None:
+        """Forget a child that ended by itself; ``LiveError`` unless with status 0."""
+        if process.returncode != 0:
+            self._fail(process, f"ended with status {process.returncode}")
+        del self._running[process]
+
+    def end(self, process: subprocess.Popen) -> None:
+        """Interrupt a child and wait until it is done."""
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(END_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self._fail(process, f"did not end within {END_TIMEOUT:g} s of an interrupt")
+        self.finish(process)
+
+    def _fail(self, process: subprocess.Popen, what: str) -> None:
+        log = self._running[process]
+        last = [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-4:]
+        raise LiveError(f"{log.stem} {what}; log: {log}\n" + "\n".join(f"  {s}" for s in last))
+
+
+def _watch(
+    children: Children,
+    localizer: subprocess.Popen,
+    player: subprocess.Popen,
+    started: Path,
+    seconds: float,
+    looping: bool,
+    progress: Progress | None,
+) -> tuple[list[float], list[float]]:
+    """Wait until the bag was played; the node's memory (seconds, MB) meanwhile."""
+    times, megabytes, begin = [], [], None
+    deadline = time.monotonic() + READY_TIMEOUT + seconds + SLACK
+    while player.poll() is None:
+        now = time.monotonic()
+        children.check()
+        if begin is None and started.exists():
+            begin = now
+        if begin is not None:
+            if not times or now - begin - times[-1] >= 1.0:
+                times.append(now - begin)
+                megabytes.append(resident_mb(localizer.pid))
+            if progress:
+                progress(min(int(now - begin), int(seconds)), int(seconds), "live, seconds")
+            if looping and now - begin > seconds:
+                children.end(player)
+                return times, megabytes
+        if now > deadline:
+            raise LiveError(f"the bag was not played within {deadline:.0f} s; see {started.parent}")
+        time.sleep(0.1)
+    children.finish(player)
+    if progress:
+        progress(int(seconds), int(seconds), "live, seconds")
+    return times, megabytes
+
+
+def _read(folder: Path, memory: tuple[list[float], list[float]]) -> LiveRun:
+    summary = json.loads((folder / "summary.json").read_text())
+    if not summary["poses"]:
+        raise LiveError(f"no pose was published; see {folder / 'localizer_node.log'}")
+    stamps_ns, poses = read_tum(folder / "live.tum")
+    rows = np.loadtxt(folder / "latency.csv", delimiter=",", skiprows=1, ndmin=2, dtype=str)
+    latency = {int(stamp): float(ms) for stamp, ms in rows}
+    try:
+        parts = {name: entry["last"]["values"] for name, entry in summary["diagnostics"].items()}
+        counts = [int(parts["pose"]["frames"]), int(parts["pose"]["accepted"]),
+                  int(parts["timing"]["dropped"])]  # fmt: skip
+    except KeyError as error:
+        raise DataError(f"{folder / 'summary.json'} lacks {error}") from error
+    track = Track(
+        name="live",
+        stamps_ns=stamps_ns,
+        poses=poses,
+        tracking=np.ones(len(stamps_ns), bool),
+        latencies_ms=np.array([latency.get(int(s), np.nan) for s in stamps_ns]),
+    )
+    return LiveRun(track, summary["rate_hz"] or 0.0, *counts, memory)
