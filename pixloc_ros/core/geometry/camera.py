@@ -219,7 +219,7 @@ class Camera:
 
     def _project(self, p_cam: Tensor, jacobian: bool) -> tuple[Tensor, Tensor, Tensor | None]:
         x, y, z = p_cam.unbind(-1)
-        iz = 1 / z.clamp(min=MIN_DEPTH)
+        iz = z.clamp(min=MIN_DEPTH).reciprocal()
         x, y = x * iz, y * iz
         valid = z > MIN_DEPTH
         xd, yd, slope = x, y, None
@@ -231,24 +231,13 @@ class Camera:
                 shrink = (limit / radius2.clamp(min=1e-12)).sqrt().clamp(max=1)
             x, y = x * shrink, y * shrink
             xd, yd, slope = distort(self.model, self.distortion, x, y, jacobian)
-        p2d = torch.stack([xd, yd], dim=-1) * self.f[..., None, :] + self.c[..., None, :]
-        inside = (p2d >= 0) & (p2d <= self.size[..., None, :] - 1)
-        valid = valid & inside.all(-1)
-        if not jacobian:
-            return p2d, valid, None
-        return p2d, valid, self._jacobian(x, y, iz, slope)
-
-    def _jacobian(self, x: Tensor, y: Tensor, iz: Tensor, slope) -> Tensor:
-        """diag(f) [[a, b], [b, d]] [[1, 0, -x], [0, 1, -y]] / z, (..., N, 2, 3)."""
         fx, fy = self.f[..., None, :].unbind(-1)
-        fx, fy = fx * iz, fy * iz
-        if slope is None:
-            o = torch.zeros_like(iz * fx)
-            rows = [fx, o, -fx * x, o, fy, -fy * y]
-        else:
-            a, b, d = slope
-            rows = [fx * a, fx * b, -fx * (a * x + b * y), fy * b, fy * d, -fy * (b * x + d * y)]
-        return torch.stack(rows, dim=-1).unflatten(-1, (2, 3))
+        cx, cy = self.c[..., None, :].unbind(-1)
+        right, bottom = (self.size[..., None, :] - 1).unbind(-1)
+        u, v = torch.addcmul(cx, xd, fx), torch.addcmul(cy, yd, fy)
+        valid = valid & (u >= 0) & (v >= 0) & (u <= right) & (v <= bottom)
+        J = _jacobian(fx * iz, fy * iz, x, y, slope) if jacobian else None
+        return torch.stack([u, v], dim=-1), valid, J
 
     def rays(self, p2d: Tensor) -> Tensor:
         """Pixels (..., N, 2) -> directions (..., N, 3) with z = 1 in the camera frame.
@@ -290,6 +279,17 @@ _COLMAP = {
 }
 # number of coefficients that each ROS model may have
 _ROS = {"": (0,), "plumb_bob": (0, 4, 5), "rational_polynomial": (8, 12, 14)}
+
+
+def _jacobian(fx: Tensor, fy: Tensor, x: Tensor, y: Tensor, slope) -> Tensor:
+    """diag(f) [[a, b], [b, d]] [[1, 0, -x], [0, 1, -y]], f already over z, (..., N, 2, 3)."""
+    if slope is None:
+        o = torch.zeros_like(fx)
+        rows = [fx, o, -fx * x, o, fy, -fy * y]
+    else:
+        a, b, d = slope
+        rows = [fx * a, fx * b, -fx * (a * x + b * y), fy * b, fy * d, -fy * (b * x + d * y)]
+    return torch.stack(rows, dim=-1).unflatten(-1, (2, 3))
 
 
 def _names(names) -> str:

@@ -59,7 +59,7 @@ def test_known_folds(model, k, expected):
 
 
 @pytest.mark.parametrize("model", SHAPES)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_fold_is_where_the_distorted_radius_stops_growing(model, data):
     k = data.draw(coefficients(model))
@@ -131,7 +131,7 @@ def test_rays_undo_the_projection(model, dtype, atol):
 
 
 @pytest.mark.parametrize("model", SHAPES)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_undistort_undoes_distort_within_the_valid_radius(model, data):
     """Radial part: any radius up to 95 % of the fold; the tangential part bends it only a little."""
