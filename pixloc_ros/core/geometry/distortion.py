@@ -22,7 +22,7 @@ from torch import Tensor
 
 NUM_COEFFICIENTS = {"pinhole": 0, "radtan": 4, "rational": 8, "equidistant": 4}
 
-# Where no model folds: 89.94 degrees off the axis. Keeps every power of the radius finite in float32.
+# The limit of models without a fold, 89.94 degrees off the axis: powers stay finite in float32.
 MAX_RADIUS2 = 1e6
 
 _RADIAL_STEPS = 40

@@ -39,7 +39,7 @@ class Pose:
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> Pose:
-        """From (..., 4, 4) or (..., 3, 4) matrices, numpy or torch; the dtype is kept unless given."""
+        """From (..., 4, 4) or (..., 3, 4) matrices, numpy or torch, of their dtype unless given."""
         T = torch.as_tensor(T).to(device=device, dtype=dtype)
         return cls(T[..., :3, :3], T[..., :3, 3])
 
@@ -112,8 +112,8 @@ class Pose:
     def magnitude(self) -> tuple[Tensor, Tensor]:
         """Rotation angle in radians and length of the translation in metres, (...) each.
 
-        The angle comes from ||R - I||_F = 2 sqrt(2) sin(angle / 2), exact for small angles where the
-        arc cosine of the trace is not.
+        The angle comes from ||R - I||_F = 2 sqrt(2) sin(angle / 2), exact for small angles where
+        the arc cosine of the trace is not.
         """
         chord = torch.linalg.norm(self.R - torch.eye(3, device=self.device, dtype=self.dtype),
                                   dim=(-2, -1))

@@ -42,9 +42,9 @@ def from_quaternion(q_xyzw: np.ndarray, t: np.ndarray) -> np.ndarray:
 
 
 def to_quaternion(T: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(..., 4, 4) -> unit quaternions (..., 4) in x, y, z, w order with w >= 0, translations (..., 3).
+    """(..., 4, 4) -> unit quaternions (..., 4) as x, y, z, w with w >= 0, translations (..., 3).
 
-    Each row of 4 q q^T is a multiple of q; the row with the largest diagonal is the best conditioned.
+    Each row of 4 q q^T is a multiple of q; the one with the largest diagonal is the best conditioned.
     """
     T = np.asarray(T, dtype=np.float64)
     R = T[..., :3, :3]
@@ -100,7 +100,7 @@ def log(T: np.ndarray) -> np.ndarray:
 
 
 def interpolate(T0: np.ndarray, T1: np.ndarray, alpha: float | np.ndarray) -> np.ndarray:
-    """From T0 (alpha = 0) to T1 (alpha = 1): slerp of the rotation, straight line of the translation.
+    """From T0 (alpha = 0) to T1 (alpha = 1): slerp of the rotation, straight line between origins.
 
     `alpha` (...) broadcasts against the batch; values outside [0, 1] extrapolate.
     """
@@ -123,9 +123,10 @@ def pose_error(T_est: np.ndarray, T_ref: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def adjoint(T: np.ndarray) -> np.ndarray:
-    """(..., 6, 6) with T exp(xi) T^-1 = exp(adjoint(T) xi) to first order; order translation, rotation.
+    """(..., 6, 6) with T exp(xi) T^-1 = exp(adjoint(T) xi) to first order.
 
-    Moves a left increment, or its covariance (A C A^T), from frame b to frame a of T_a_b.
+    Order translation, rotation. Moves a left increment, or its covariance (A C A^T), from frame b
+    to frame a of T_a_b.
     """
     T = np.asarray(T, dtype=np.float64)
     R = T[..., :3, :3]

@@ -91,7 +91,9 @@ def test_reference_resizing_and_cropping(oracle, name):
     close(to_vector(cropped, n), g[f"cam/{name}/params_crop_lt_10_20_size_100_50"])
 
 
-@pytest.mark.parametrize("model", ["SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV"])
+@pytest.mark.parametrize(
+    "model", ["SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV"]
+)
 def test_reference_colmap_models(oracle, model):
     g = oracle("geometry")
     expected = g[f"colmap/{model}/official_vector"]
@@ -168,7 +170,8 @@ def test_the_image_border_is_inclusive():
 
 @pytest.mark.parametrize("model", MODELS)
 def test_batches_broadcast_against_points(model):
-    cameras = Camera.stack([make(model), make(model).scale(0.5), make(model).crop((5, 6), (90, 80))])
+    camera = make(model)
+    cameras = Camera.stack([camera, camera.scale(0.5), camera.crop((5, 6), (90, 80))])
     points = torch.stack([points_in_front(11, seed) for seed in range(6)]).reshape(2, 3, 11, 3)
     p2d, valid, J = cameras.project_with_jacobian(points)  # cameras (3), points (2, 3, 11, 3)
     assert p2d.shape == (2, 3, 11, 2) and valid.shape == (2, 3, 11) and J.shape == (2, 3, 11, 2, 3)

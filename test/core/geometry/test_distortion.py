@@ -134,7 +134,7 @@ def test_rays_undo_the_projection(model, dtype, atol):
 @settings(max_examples=40)
 @given(data=st.data())
 def test_undistort_undoes_distort_within_the_valid_radius(model, data):
-    """Radial part: any radius up to 95 % of the fold; the tangential part bends it only a little."""
+    """Without tangential terms, at any radius up to 95 % of the fold."""
     k = data.draw(coefficients(model, 0.3))
     limit2 = max_valid_radius2(model, k)
     if model != "equidistant":
