@@ -90,7 +90,7 @@ def sample(texels: torch.Tensor, table: torch.Tensor, texture: torch.Tensor, uv:
     minor = torch.minimum(length_x, length_y).clamp(min=1e-6)
     count = (major / minor).clamp(1, taps).ceil()
     footprint = torch.maximum(major / count, minor).clamp(min=1e-6)
-    level = (2 * footprint.log2()).round().clamp(0, LEVELS - 1).long()
+    level = (2 * footprint.log2() - 0.3).round().clamp(0, LEVELS - 1).long()
     out = torch.empty((texture.shape[0], 4), dtype=uv.dtype, device=uv.device)
     for number in range(1, taps + 1):
         chosen = torch.nonzero(count == number).squeeze(1)

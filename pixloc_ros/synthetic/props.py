@@ -12,6 +12,10 @@ from pixloc_ros.synthetic.facades import PAINT, Canvas
 from pixloc_ros.synthetic.faces import FaceList, Skin
 
 _GLASS = 1.0
+_LACQUERS = ((0.08, 0.08, 0.09), (0.14, 0.15, 0.17), (0.82, 0.82, 0.82), (0.82, 0.82, 0.80),
+             (0.55, 0.56, 0.58), (0.36, 0.37, 0.39), (0.12, 0.18, 0.36), (0.10, 0.25, 0.45),
+             (0.55, 0.08, 0.09), (0.40, 0.08, 0.08), (0.14, 0.27, 0.18), (0.60, 0.55, 0.43),
+             (0.75, 0.50, 0.10))
 
 
 class Kit:
@@ -207,10 +211,8 @@ def fence(faces: FaceList, kit: Kit, rng, start, end, kind: str) -> None:
 def car(faces: FaceList, kit: Kit, rng, base, yaw: float) -> None:
     """A parked vehicle: hatchback, saloon, estate or van, wheels on z = base z."""
     parts = kit.cars[rng.integers(0, len(kit.cars))]
-    tone = [rng.uniform(0.05, 0.2), rng.uniform(0.55, 0.9), rng.uniform(0.3, 0.6)][rng.integers(0, 3)]
-    color = np.clip(tone + rng.normal(0, 0.04, 3), 0.03, 0.95)
-    if rng.random() < 0.45:
-        color = np.clip(signs.vivid(rng, 1.0) * 0.8, 0.03, 0.9)
+    color = np.clip(np.array(_LACQUERS[rng.integers(0, len(_LACQUERS))]) * rng.uniform(0.75, 1.2)
+                    + rng.normal(0, 0.015, 3), 0.03, 0.95)
     van = rng.random() < 0.2
     half_l, half_w = (2.6, 0.97) if van else (rng.uniform(1.85, 2.3), rng.uniform(0.82, 0.9))
     waist = 0.98 if van else rng.uniform(0.82, 0.95)

@@ -154,8 +154,7 @@ class _CutOut:
 
     def __init__(self, masks, mask_of, faces, index, pixel_angle):
         self.masks, self.mask_of = masks, mask_of
-        self.size = 2 * torch.minimum(faces.half_u[index].norm(dim=1),
-                                      faces.half_v[index].norm(dim=1)).float()
+        self.size = face_size(faces)[index]
         self.pixel_angle = pixel_angle
 
     def __call__(self, visible, face, a, b, w):
@@ -168,6 +167,11 @@ class _CutOut:
                                self.pixel_angle / w / self.size[face])
         visible[where] = opacity > 0.5
         return visible
+
+
+def face_size(faces: FaceSet) -> torch.Tensor:
+    """Shorter edge of every face, (F,) float32 metres."""
+    return 2 * torch.minimum(faces.half_u.norm(dim=1), faces.half_v.norm(dim=1)).float()
 
 
 def mask_opacity(masks: torch.Tensor, mask: torch.Tensor, a: torch.Tensor, b: torch.Tensor,

@@ -9,6 +9,7 @@ import torch
 
 from pixloc_ros.core.geometry.camera import Camera
 from pixloc_ros.synthetic import shading
+from pixloc_ros.synthetic.antialias import smooth
 from pixloc_ros.synthetic.lighting import Lighting
 from pixloc_ros.synthetic.raster import rasterise
 from pixloc_ros.synthetic.scene import Scene
@@ -42,7 +43,9 @@ def render(world, camera: Camera, T_map_cam: np.ndarray, lighting: Lighting | No
     rays = pixel_rays(camera.to(device))
     spacing = float((rays[0, -1] - rays[0, 0]).norm()) / max(1, rays.shape[1] - 1)
     visible = rasterise(scene.faces, rays, R, t, spacing)
-    radiance = shading.shade(scene, visible, rays, T, lighting, spacing)
+    right, down = ray_steps(rays)
+    radiance = shading.shade(scene, visible, rays, right, down, T, lighting, spacing)
+    radiance = smooth(scene.faces, visible, radiance, rays, right, down, spacing)
     depth = torch.where(visible.face >= 0, 1 / visible.inverse_depth,
                         torch.full_like(visible.inverse_depth, torch.inf))
     return Rendering(expose(radiance, rays, sensor or Sensor(), seed), depth)
@@ -56,3 +59,10 @@ def pixel_rays(camera: Camera) -> torch.Tensor:
                           indexing="ij")
     pixels = torch.stack([x, y], -1).view(-1, 2)
     return camera.rays(pixels).view(height, width, 3).float()
+
+
+def ray_steps(rays: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Change of the ray per pixel to the right and down, (H,W,3) each."""
+    right = torch.diff(rays, dim=1)
+    down = torch.diff(rays, dim=0)
+    return torch.cat([right, right[:, -1:]], 1), torch.cat([down, down[-1:]], 0)

@@ -17,12 +17,12 @@ class Sensor:
 
     exposure multiplies the automatic exposure (or the radiance itself if `auto` is off). blur: lens
     blur sigma in pixels. vignette: loss in the corners. white_balance: gains of R, G, B. saturation:
-    0 grey, 1 true. shot_noise, read_noise: standard deviations in display units at white and black.
+    0 grey, 1 true. contrast: strength of the tone curve's S shape. shot_noise, read_noise: standard deviations in display units at white and black.
     """
 
     exposure: float = 1.0
     auto: bool = True
-    blur: float = 0.6
+    blur: float = 0.5
     vignette: float = 0.18
     white_balance: tuple[float, float, float] = (1.0, 1.0, 1.0)
     saturation: float = 1.0
@@ -41,7 +41,7 @@ class Sensor:
         return Sensor(exposure=float(2.0 ** rng.uniform(-0.7, 0.6)), blur=rng.uniform(0.4, 0.9),
                       vignette=rng.uniform(0.0, 0.3),
                       white_balance=tuple(1.0 + rng.normal(0, 0.05, 3)),
-                      saturation=rng.uniform(0.6, 1.15), contrast=rng.uniform(0.85, 1.2),
+                      saturation=rng.uniform(0.6, 1.15), contrast=rng.uniform(0.4, 1.5),
                       shot_noise=rng.uniform(0.002, 0.02), read_noise=rng.uniform(0.002, 0.01))
 
 
@@ -53,7 +53,7 @@ def expose(radiance: torch.Tensor, rays: torch.Tensor, sensor: Sensor, seed: int
     gain = sensor.exposure
     luma = torch.tensor(_LUMA, device=image.device)[:, None, None]
     if sensor.auto:
-        gain = gain * 0.62 / (image * luma).sum(0).clamp(max=2.0).mean().clamp(min=1e-3)
+        gain = gain * 0.42 / (image * luma).sum(0).clamp(max=2.0).mean().clamp(min=1e-3)
     balance = torch.tensor(sensor.white_balance, dtype=image.dtype, device=image.device)
     image = image * (gain * balance[:, None, None])
     if sensor.vignette > 0:
@@ -62,7 +62,8 @@ def expose(radiance: torch.Tensor, rays: torch.Tensor, sensor: Sensor, seed: int
     if sensor.saturation != 1.0:
         grey = (image * luma).sum(0, keepdim=True)
         image = (grey + (image - grey) * sensor.saturation).clamp(min=0)
-    image = (1 - torch.exp(-1.25 * image)) ** (sensor.contrast / 2.2)
+    image = (1 - torch.exp(-1.25 * image)) ** (1 / 2.2)
+    image = image + sensor.contrast * 1.2 * image * (1 - image) * (image - 0.45)
     if sensor.shot_noise > 0 or sensor.read_noise > 0:
         generator = torch.Generator().manual_seed(seed)
         noise = torch.randn(image.shape, generator=generator).to(image)

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from pixloc_ros.synthetic.atlas import sample
+from pixloc_ros.synthetic.facades import PAINT
 from pixloc_ros.synthetic.lighting import Lighting
 from pixloc_ros.synthetic.raster import Visible
 from pixloc_ros.synthetic.scene import DepthView, Scene
@@ -14,9 +15,10 @@ _UP = (0.0, 0.0, 1.0)
 _HEIGHT_RESOLUTION = 0.2
 
 
-def shade(scene: Scene, visible: Visible, rays: torch.Tensor, T_map_cam: torch.Tensor,
-          lighting: Lighting, spacing: float) -> torch.Tensor:
-    """Linear radiance (H,W,3) of what is visible."""
+def shade(scene: Scene, visible: Visible, rays: torch.Tensor, right: torch.Tensor,
+          down: torch.Tensor, T_map_cam: torch.Tensor, lighting: Lighting, spacing: float
+          ) -> torch.Tensor:
+    """Linear radiance (H,W,3) of what is visible. right, down: change of the rays per pixel."""
     height, width = visible.face.shape
     flat_rays = rays.view(-1, 3)
     face = visible.face.reshape(-1)
@@ -28,13 +30,14 @@ def shade(scene: Scene, visible: Visible, rays: torch.Tensor, T_map_cam: torch.T
         radiance[miss] = sky(scene, flat_rays[miss] @ R.T, lighting, spacing)
     if hit.numel():
         depth = 1 / visible.inverse_depth.reshape(-1)[hit]
-        radiance[hit] = _surface(scene, visible, face[hit], hit, rays, depth, T_map_cam, lighting)
+        radiance[hit] = _surface(scene, visible, face[hit], [r.reshape(-1, 3)[hit] for r in (
+            rays, right, down)], depth, T_map_cam, lighting)
     return radiance.view(height, width, 3)
 
 
-def _surface(scene, visible, face, hit, rays, depth, T_map_cam, lighting):
-    right, down = _ray_steps(rays)
-    d, dx, dy = (r.reshape(-1, 3)[hit] for r in (rays, right, down))
+def _surface(scene, visible, face, rays, depth, T_map_cam, lighting):
+    """Radiance (n,3) of hit points: face (n,), their rays and ray steps (n,3), depth (n,)."""
+    d, dx, dy = rays
     M = visible.matrices.float().view(-1, 9).index_select(0, face).view(-1, 3, 3)
     ab = torch.einsum("nij,nj->in", M[:, :2], d) * depth
     slope_x = (torch.einsum("nij,nj->in", M, dx)) * depth
@@ -45,14 +48,15 @@ def _surface(scene, visible, face, hit, rays, depth, T_map_cam, lighting):
     base = sample(scene.texels, scene.table, scene.texture[face], uv[::2] * ab + uv[1::2],
                   uv[::2] * ab_x, uv[::2] * ab_y)
     albedo = base[:, :3] ** 2 * scene.tint.index_select(0, face)
-    detailed = torch.nonzero(scene.detail[face] >= 0).squeeze(1)
+    bare = 1 - base[:, 3] / PAINT
+    detailed = torch.nonzero((scene.detail[face] >= 0) & (bare > 0.05)).squeeze(1)
     if detailed.numel():
         at = face[detailed]
         uv = scene.detail_uv.index_select(0, at).T
         fine = sample(scene.texels, scene.table, scene.detail[at],
                       uv[::2] * ab[:, detailed] + uv[1::2],
                       uv[::2] * ab_x[:, detailed], uv[::2] * ab_y[:, detailed], taps=2)
-        albedo[detailed] *= 2 * fine[:, :3]
+        albedo[detailed] *= 1 + (2 * fine[:, :3] - 1) * bare[detailed, None]
     R = T_map_cam[:3, :3].float()
     direction = d @ R.T
     offset = direction * depth[:, None]
@@ -61,13 +65,6 @@ def _surface(scene, visible, face, hit, rays, depth, T_map_cam, lighting):
     out = albedo * light + _mirror(scene, face, direction, base[:, 3], lighting)
     fog = torch.exp(-lighting.haze * depth)[:, None]
     return torch.lerp(torch.tensor(lighting.horizon, device=out.device) * 0.85, out, fog)
-
-
-def _ray_steps(rays: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Change of the ray per pixel to the right and down, (H,W,3) each."""
-    right = torch.diff(rays, dim=1)
-    down = torch.diff(rays, dim=0)
-    return torch.cat([right, right[:, -1:]], 1), torch.cat([down, down[-1:]], 0)
 
 
 def _irradiance(scene, face, direction, offset, eye, lighting):
@@ -153,7 +150,7 @@ def _smoothed_depths(view: DepthView) -> tuple[torch.Tensor, torch.Tensor]:
 
 def _mirror(scene, face, direction, glass, lighting):
     """Reflected sky (n,3) of glossy texels: Schlick's Fresnel term times the sky seen in them."""
-    gloss = glass * scene.gloss[face]
+    gloss = ((glass - 0.3) / 0.7).clamp(min=0) * scene.gloss[face]
     out = torch.zeros((len(face), 3), device=direction.device)
     shiny = torch.nonzero(gloss > 0.02).squeeze(1)
     if shiny.numel() == 0:
