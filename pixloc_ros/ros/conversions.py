@@ -117,7 +117,7 @@ def camera_from_info(info: CameraInfo, width: int, height: int, rectified: bool 
     full_width, full_height = info.width or width, info.height or height
     try:
         camera = Camera.from_ros(model, full_width, full_height, k, distortion)
-    except ValueError as error:
+    except DataError as error:
         raise DataError(f"camera_info: {error}") from error
     roi = info.roi
     if roi.width and roi.height:

@@ -36,6 +36,9 @@ def run_node(make_node: Callable[[], Node], close: Callable[[Node], None],
     except ExternalShutdownException:
         pass
     finally:
+        # Past this point Python would give the signals back to the system, which kills.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
         close(node)
         executor.shutdown(timeout_sec=1.0)
         node.destroy_node()

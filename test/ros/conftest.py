@@ -1,0 +1,87 @@
+"""A DDS domain of its own, a small real map, and a graph of test publishers and listeners."""
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def domain() -> int:
+    """A DDS domain that nobody on this machine uses, for this process and its children."""
+    for offset in range(100):
+        number = 1 + (os.getpid() + 7 * offset) % 100
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind(("127.0.0.1", 7400 + 250 * number + 10))
+            except OSError:
+                continue
+            os.environ["ROS_DOMAIN_ID"] = str(number)
+            return number
+    pytest.skip("every DDS domain on this machine is in use")
+
+
+@pytest.fixture(scope="session")
+def room_map(tmp_path_factory) -> Path:
+    """Feature map of the room."""
+    import textured_room
+    return textured_room.make_map(tmp_path_factory.mktemp("room"))
+
+
+@pytest.fixture(scope="session")
+def room_drive():
+    """A drive through the room: 40 frames, 4 s."""
+    import textured_room
+    return textured_room.drive()
+
+
+@pytest.fixture(scope="session")
+def room_bag(tmp_path_factory, room_drive) -> Path:
+    """The same drive as a rosbag2 folder."""
+    from pixloc_ros.datasets.bag import write_bag
+    return write_bag(room_drive, tmp_path_factory.mktemp("bag") / "room")
+
+
+@pytest.fixture
+def graph(domain):
+    """rclpy, initialised, with one executor that spins in a thread; add nodes to it."""
+    rclpy = pytest.importorskip("rclpy")
+    from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+    rclpy.init(signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
+    executor = SingleThreadedExecutor()
+
+    def spin():
+        try:
+            executor.spin()
+        except ExternalShutdownException:
+            pass
+
+    thread = threading.Thread(target=spin, daemon=True)
+    thread.start()
+    yield executor
+    for node in executor.get_nodes():
+        executor.remove_node(node)
+        if hasattr(node, "close"):
+            node.close()
+        node.destroy_node()
+    executor.shutdown()
+    rclpy.shutdown()
+    thread.join(5)
+
+
+@pytest.fixture
+def until():
+    """until(condition, seconds): wait for something to become true; its last value."""
+    def wait(condition, seconds: float = 20.0):
+        deadline = time.monotonic() + seconds
+        while not (value := condition()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return value
+    return wait
