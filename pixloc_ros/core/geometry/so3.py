@@ -76,7 +76,7 @@ def from_quaternion(q_xyzw: Tensor) -> Tensor:
 def to_quaternion(R: Tensor) -> Tensor:
     """(..., 3, 3) rotations -> (..., 4) unit quaternions (x, y, z, w) with w >= 0.
 
-    Each row of 4 q q^T is a multiple of q; the one with the largest diagonal is the best conditioned.
+    Each row of 4 q q^T is a multiple of q; that with the largest diagonal is conditioned best.
     """
     m00, m01, m02, m10, m11, m12, m20, m21, m22 = R.flatten(-2).unbind(-1)
     xy, xz, yz = m01 + m10, m02 + m20, m12 + m21

@@ -44,7 +44,7 @@ def from_quaternion(q_xyzw: np.ndarray, t: np.ndarray) -> np.ndarray:
 def to_quaternion(T: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(..., 4, 4) -> unit quaternions (..., 4) as x, y, z, w with w >= 0, translations (..., 3).
 
-    Each row of 4 q q^T is a multiple of q; the one with the largest diagonal is the best conditioned.
+    Each row of 4 q q^T is a multiple of q; that with the largest diagonal is conditioned best.
     """
     T = np.asarray(T, dtype=np.float64)
     R = T[..., :3, :3]
