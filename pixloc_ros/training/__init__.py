@@ -1,0 +1,1 @@
+"""End-to-end training of features, confidences and damping through the pose solver."""

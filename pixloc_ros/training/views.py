@@ -1,0 +1,116 @@
+"""Rendered views of synthetic streets, kept on disk: an epoch costs no second rendering."""
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from pixloc_ros.core.geometry import Camera, transforms
+from pixloc_ros.synthetic.lighting import Lighting
+from pixloc_ros.synthetic.render import render
+from pixloc_ros.synthetic.sensor import Sensor
+from pixloc_ros.synthetic.world import StreetWorld, WorldOptions
+
+# Camera axes (right, down, forward) in a body looking along x with z up.
+LOOK_AHEAD = np.array([[0.0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
+
+
+@dataclass(frozen=True)
+class ViewConfig:
+    """worlds: streets of different layout. places: spots in each, and views_per_place: views from
+    around each spot, under different light. street_length (m). width, height (px) of the views.
+    min_focal, max_focal: range of focal lengths (px). spread_along, spread_across (m),
+    spread_yaw_deg, spread_tilt_deg: how far views of one spot lie apart at most, to either side.
+    """
+
+    worlds: int = 16
+    places: int = 12
+    views_per_place: int = 4
+    street_length: float = 60.0
+    width: int = 384
+    height: int = 288
+    min_focal: float = 220.0
+    max_focal: float = 420.0
+    spread_along: float = 2.5
+    spread_across: float = 1.8
+    spread_yaw_deg: float = 10.0
+    spread_tilt_deg: float = 2.0
+
+
+class Views(NamedTuple):
+    """All views of one place: image (V, H, W, 3) uint8, depth (V, H, W) metres along z (inf: sky),
+    T_map_cam (V, 4, 4), focal (V,) pixels; principal point in the middle, no distortion."""
+
+    image: np.ndarray
+    depth: np.ndarray
+    T_map_cam: np.ndarray
+    focal: np.ndarray
+
+
+def load_world(config: ViewConfig, seed: int, folder: Path) -> list[Views]:
+    """The places of the world with this seed; rendered and stored in `folder` the first time."""
+    path = folder / f"world_{seed:08d}.npz"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / f".{os.getpid()}_{path.name}"
+        arrays = [np.stack(part) for part in zip(*render_world(config, seed))]
+        np.savez(temporary, **dict(zip(Views._fields, arrays)))
+        os.replace(temporary, path)
+    with np.load(path) as stored:
+        arrays = [stored[name] for name in Views._fields]
+    return [Views(*(array[place] for array in arrays)) for place in range(len(arrays[0]))]
+
+
+def render_world(config: ViewConfig, seed: int) -> list[Views]:
+    """Render all places of one world, in several lights and two states of its movable things."""
+    rng = np.random.default_rng([seed, 7])
+    world = StreetWorld(seed, WorldOptions(config.street_length, density=32.0,
+                                           shadow_resolution=0.1))
+    states = [(world, Lighting.random(rng)), (world, Lighting.random(rng))]
+    moved = world.with_clutter(seed + 1)
+    states += [(moved, Lighting.random(rng)), (moved, Lighting.random(rng))]
+    places = []
+    for _ in range(config.places):
+        s, d = rng.uniform(2, config.street_length - 15), rng.uniform(-2.2, 2.2)
+        focal = rng.uniform(config.min_focal, config.max_focal)
+        heading = world.heading(s) + (np.pi if rng.random() < 0.3 else 0.0)
+        heading += np.deg2rad(rng.normal(0, 20))
+        views = []
+        while len(views) < config.views_per_place:
+            T_map_cam = _pose(world, s, d, heading, config, rng)
+            camera = Camera.pinhole(config.width, config.height, focal, focal,
+                                    (config.width - 1) / 2, (config.height - 1) / 2)
+            state, lighting = states[rng.integers(len(states))]
+            rendering = render(state, camera, T_map_cam, lighting, sensor=Sensor.random(rng),
+                               seed=int(rng.integers(2 ** 31)))
+            if (rendering.depth < 1.0).float().mean() < 0.05:  # the camera stands free
+                views.append((rendering.to_uint8(), rendering.depth.numpy().astype(np.float32),
+                              T_map_cam, focal))
+        places.append(Views(*(np.stack(part) for part in zip(*views))))
+    return places
+
+
+def _pose(world: StreetWorld, s: float, d: float, heading: float, config: ViewConfig,
+          rng: np.random.Generator) -> np.ndarray:
+    along = rng.uniform(-1, 1) * config.spread_along
+    across = rng.uniform(-1, 1) * config.spread_across
+    position = world.place(s + along, d + across, rng.uniform(1.3, 2.0))
+    yaw = heading + np.deg2rad(rng.uniform(-1, 1) * config.spread_yaw_deg)
+    tilt = np.deg2rad(rng.uniform(-1, 1, 2) * config.spread_tilt_deg)
+    turn = transforms.exp(np.array([0, 0, 0, 0, 0, yaw])) @ transforms.exp(
+        np.array([0, 0, 0, *tilt, 0]))
+    T_map_cam = turn @ LOOK_AHEAD
+    T_map_cam[:3, 3] = position
+    return T_map_cam
+
+
+def camera_of(views: Views, index: int) -> Camera:
+    """Camera of one view, float32."""
+    height, width = views.depth.shape[1:]
+    focal = float(views.focal[index])
+    return Camera.pinhole(width, height, focal, focal, (width - 1) / 2,
+                          (height - 1) / 2).to(torch.float32)
