@@ -14,6 +14,12 @@ from pixloc_ros.core.geometry.camera import Camera
 
 pycolmap.logging.minloglevel = 2  # errors only; what matters is raised
 
+_MODELS = {
+    "pinhole": "PINHOLE",
+    "radtan": "OPENCV",
+    "rational": "FULL_OPENCV",
+    "equidistant": "OPENCV_FISHEYE",
+}
 _NEEDED = ("cameras", "images", "points3D")
 
 
@@ -24,7 +30,7 @@ class SfmModel:
     M images: `names`, `camera_of` (M,) rows of `cameras`, `T_world_cam` (M, 4, 4). P points:
     `points` (P, 3), `point_ids` (P,), `errors` (P,) mean reprojection error in pixels. O
     observations, grouped by image: `observation_image` (O,), `observation_point` (O,) rows of the
-    above and `observation_keypoint` (O,) the number of the key point within its image.
+    above and `observation_xy` (O, 2) the pixel, (0, 0) being the centre of the top-left one.
     """
 
     cameras: tuple[Camera, ...]
@@ -36,7 +42,7 @@ class SfmModel:
     errors: np.ndarray
     observation_image: np.ndarray
     observation_point: np.ndarray
-    observation_keypoint: np.ndarray
+    observation_xy: np.ndarray
 
     @property
     def track_length(self) -> np.ndarray:
@@ -95,13 +101,13 @@ def _to_arrays(reconstruction: pycolmap.Reconstruction) -> SfmModel:
         (image for image in reconstruction.images.values() if image.has_pose),
         key=lambda image: image.name,
     )
-    seen_by, seen, keypoints = [], [], []
+    seen_by, seen, pixels = [], [], []
     for index, image in enumerate(images):
-        for number, point2d in enumerate(image.points2D):
+        for point2d in image.points2D:
             if point2d.has_point3D():
                 seen_by.append(index)
                 seen.append(row_of[point2d.point3D_id])
-                keypoints.append(number)
+                pixels.append(point2d.xy)
     T_cam_world = [image.cam_from_world().matrix() for image in images]
     T = np.array(T_cam_world, np.float64).reshape(-1, 3, 4)
     return SfmModel(
@@ -114,7 +120,19 @@ def _to_arrays(reconstruction: pycolmap.Reconstruction) -> SfmModel:
         errors=np.array([point.error for point in points], np.float64),
         observation_image=np.array(seen_by, np.int64),
         observation_point=np.array(seen, np.int64),
-        observation_keypoint=np.array(keypoints, np.int64),
+        observation_xy=np.array(pixels, np.float64).reshape(-1, 2) - 0.5,
+    )
+
+
+def to_colmap(camera: Camera, camera_id: int = 1) -> pycolmap.Camera:
+    """Our camera as COLMAP's, with its half pixel."""
+    (width, height), f, c = camera.size.tolist(), camera.f.tolist(), camera.c.tolist()
+    return pycolmap.Camera(
+        camera_id=camera_id,
+        model=_MODELS[camera.model],
+        width=round(width),
+        height=round(height),
+        params=[*f, *(v + 0.5 for v in c), *camera.distortion.tolist()],
     )
 
 

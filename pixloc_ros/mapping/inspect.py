@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pixloc_ros.core.feature_map.format import MapInfo
+from pixloc_ros.core.feature_map import FeatureMap
+from pixloc_ros.core.feature_map.format import TILE_FOLDER, MapInfo, file_sha256
 from pixloc_ros.mapping.plan import Plan
 
 #: Mapping cameras are expected upright: mean cosine between their up and the map's z.
@@ -142,3 +143,45 @@ def _triangulation_angle(plan: Plan, used: np.ndarray) -> np.ndarray:
         chord = np.linalg.norm(direction - plan.view[keyframe.rows], axis=1)
         np.maximum.at(widest, keyframe.rows, 4 * np.arcsin(np.minimum(chord / 2, 1)))
     return np.degrees(widest[used])
+
+
+def verify(folder: Path, info: MapInfo) -> list[str]:
+    """What is wrong with the tiles: every file is read and compared with its checksum."""
+    return [
+        f"{folder / TILE_FOLDER / tile.name}: checksum differs from map.json; copy the map again"
+        for tile in info.tiles
+        if file_sha256(folder / TILE_FOLDER / tile.name) != tile.sha256
+    ]
+
+
+def draw(feature_map: FeatureMap, path: Path, max_points: int = 200_000) -> None:
+    """A picture (PNG) of the map from above: points by height, keyframes and where they look."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    points = feature_map.point_cloud(max_points)
+    poses = feature_map.keyframe_poses()
+    position, axis = poses[:, :2, 3], poses[:, :2, 2]
+    # far points would shrink the drive to a dot
+    margin = 25.0
+    low, high = position.min(0) - margin, position.max(0) + margin
+    points = points[((points[:, :2] >= low) & (points[:, :2] <= high)).all(1)]
+    size = high - low
+    figure, axes = pyplot.subplots(figsize=(9 * min(1.6, max(0.7, size[0] / size[1])) + 1.5, 9))
+    lowest, highest = np.percentile(points[:, 2], [2, 98]) if len(points) else (0, 1)
+    dots = axes.scatter(*points[:, :2].T, c=points[:, 2], s=2, cmap="viridis",
+                        vmin=lowest, vmax=highest, linewidths=0)  # fmt: skip
+    axes.quiver(*position.T, *axis.T, color="tab:red", angles="xy", width=0.002,
+                scale_units="xy", scale=0.5)  # fmt: skip
+    step = feature_map.info.tile_size
+    axes.set_xticks(np.arange(np.floor(low[0] / step), np.ceil(high[0] / step) + 1) * step)
+    axes.set_yticks(np.arange(np.floor(low[1] / step), np.ceil(high[1] / step) + 1) * step)
+    axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal",
+             xlabel="x (m)", ylabel="y (m)", title=f"{feature_map.path.name}: "
+             f"{feature_map.info.num_keyframes} keyframes, {feature_map.info.num_points} points")
+    axes.grid(alpha=0.3)
+    figure.colorbar(dots, label="height z (m)", shrink=0.7)
+    figure.savefig(path, dpi=110, bbox_inches="tight")
+    pyplot.close(figure)

@@ -19,19 +19,11 @@ import torch
 from pixloc_ros.core.errors import DataError, MapError
 from pixloc_ros.core.feature_map.writer import replace_folder
 from pixloc_ros.core.geometry import transforms
-from pixloc_ros.core.geometry.camera import Camera
 from pixloc_ros.mapping import sift
+from pixloc_ros.mapping.colmap import to_colmap
 from pixloc_ros.mapping.images import PosedImages
 
-SIFT_FOLDER = "sift"  # beside the model: one <image id>.npz with xy and descriptors per image
 Progress = Callable[[int, int, str], None]
-
-_COLMAP_MODEL = {
-    "pinhole": "PINHOLE",
-    "radtan": "OPENCV",
-    "rational": "FULL_OPENCV",
-    "equidistant": "OPENCV_FISHEYE",
-}
 
 
 @dataclass(frozen=True)
@@ -61,8 +53,8 @@ def triangulate(
 ) -> Path:
     """Make a COLMAP model of images with known poses; returns its folder, `out_dir`.
 
-    The poses are taken as they are. The model's frame is that of the poses, in metres. Work done
-    is kept in `<out_dir>.partial`; an interrupted run continues when started again. Raises
+    The poses are taken as they are. The model's frame is that of the poses, in metres. Key points
+    found are kept in `<out_dir>.partial` until the end, so that an interrupted run continues. Raises
     DataError when an image cannot be used, MapError when nothing could be triangulated.
     """
     out_dir = Path(out_dir)
@@ -75,22 +67,22 @@ def triangulate(
             "the same way: check the poses and their unit"
         )
     work = _work_folder(out_dir, posed, options)
-    features = _Features(work / SIFT_FOLDER, posed, options)
+    features = _Features(work / "sift", posed, options)
     reconstruction = _cameras_and_poses(posed)
     database = pycolmap.Database.open(str(work / "database.db"))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for done, _ in enumerate(pool.map(features.detect, range(len(posed)))):
             _tell(progress, done + 1, len(posed), "features")
         _write_images(database, reconstruction, features)
-        todo = pairs
-        matches = pool.map(lambda pair: _match(posed, features, options, *pair), todo)
-        for done, ((a, b), rows) in enumerate(zip(todo, matches)):
+        matches = pool.map(lambda pair: _match(posed, features, options, *pair), pairs)
+        for done, ((a, b), rows) in enumerate(zip(pairs, matches)):
             _write_matches(database, posed, a, b, rows)
-            _tell(progress, done + 1, len(todo), "matching")
+            _tell(progress, done + 1, len(pairs), "matching")
     database.close()
     _tell(progress, 0, 1, "triangulation")
     _triangulate(reconstruction, work, options)
     _tell(progress, 1, 1, "triangulation")
+    shutil.rmtree(work / "sift")
     for name in ("database.db", "fingerprint"):
         (work / name).unlink()
     replace_folder(work, out_dir)
@@ -112,7 +104,7 @@ def select_pairs(T_map_cam: np.ndarray, options: TriangulateOptions) -> list[tup
 
 
 class _Features:
-    """SIFT of the images, on disk; the ones in use also in memory."""
+    """SIFT of the images, on disk so that memory stays bounded and work done is not lost."""
 
     def __init__(self, folder: Path, posed: PosedImages, options: TriangulateOptions) -> None:
         self._folder, self._posed, self._options = folder, posed, options
@@ -137,14 +129,10 @@ class _Features:
 
     def _get(self, index: int) -> tuple[sift.KeyPoints, np.ndarray]:
         """Key points and their rays (N, 3)."""
-        points = read_key_points(self._folder / f"{index + 1}.npz")
+        with np.load(self._folder / f"{index + 1}.npz", allow_pickle=False) as content:
+            points = sift.KeyPoints(content["xy"], content["descriptors"].astype(np.float32))
         rays = self._posed.camera.rays(torch.from_numpy(points.xy).float())
         return points, rays.double().numpy()
-
-
-def read_key_points(path: Path) -> sift.KeyPoints:
-    with np.load(path, allow_pickle=False) as content:
-        return sift.KeyPoints(content["xy"], content["descriptors"].astype(np.float32))
 
 
 def _match(
@@ -164,18 +152,6 @@ def _cameras_and_poses(posed: PosedImages) -> pycolmap.Reconstruction:
         image = pycolmap.Image(name=posed.names[index], camera_id=1, image_id=index + 1)
         reconstruction.add_image_with_trivial_frame(image, pycolmap.Rigid3d(T_cam_map[:3]))
     return reconstruction
-
-
-def to_colmap(camera: Camera) -> pycolmap.Camera:
-    """Our camera as COLMAP's, with its half pixel."""
-    (width, height), f, c = camera.size.tolist(), camera.f.tolist(), camera.c.tolist()
-    return pycolmap.Camera(
-        camera_id=1,
-        model=_COLMAP_MODEL[camera.model],
-        width=round(width),
-        height=round(height),
-        params=[*f, *(v + 0.5 for v in c), *camera.distortion.tolist()],
-    )
 
 
 def _write_images(

@@ -1,0 +1,130 @@
+"""build_map: a feature map from a COLMAP model and its images, or from images with poses alone."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from pixloc_ros.cli.map_info import print_summary
+from pixloc_ros.cli.support import progress_bar, run_command
+from pixloc_ros.core.errors import ConfigError
+from pixloc_ros.core.network import load_checkpoint
+from pixloc_ros.datasets.bag import read_bag
+from pixloc_ros.datasets.drive import Drive
+from pixloc_ros.datasets.folder import read_drive, write_drive
+from pixloc_ros.mapping.build import build_map
+from pixloc_ros.mapping.images import spaced
+from pixloc_ros.mapping.plan import BuildOptions
+from pixloc_ros.mapping.triangulate import triangulate
+
+EPILOG = """examples:
+  build_map --model sfm/sparse --images sfm/images --scale 1 --out maps/street
+  build_map --drive recordings/monday:map --spacing 1.0 --out maps/street
+  build_map --drive kitti00_clip --every 5 --out maps/kitti00
+
+Interrupted? Run the same command again: it continues where it stopped."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = parse(argv)
+    return run_command("build_map", lambda console: run(arguments, console))
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    default = BuildOptions()
+    parser = argparse.ArgumentParser(
+        prog="build_map", description=__doc__, epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--model", type=Path, help="folder of a COLMAP or hloc model (bin or txt)")
+    source.add_argument("--drive", metavar="PLACE",
+                        help="images with poses (folder, folder:session or bag) to triangulate")
+    parser.add_argument("--images", type=Path, help="folder that the model's image names start from")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the map")
+    parser.add_argument("--checkpoint", default="small", help="shipped name, folder or .tar")
+    parser.add_argument("--device", default="cpu")
+    drive = parser.add_argument_group("with --drive")
+    drive.add_argument("--every", type=int, default=1, metavar="N", help="use every N-th frame")
+    drive.add_argument("--spacing", type=float, default=0.0, metavar="M",
+                       help="use frames at least M metres (or 20 degrees) apart")
+    drive.add_argument("--model-out", type=Path,
+                       help="folder of the COLMAP model that is made (default: <out>_model)")
+    model = parser.add_argument_group("with --model")
+    model.add_argument("--up", default=default.up, choices=("z", "-z", "y", "-y", "x", "-x"),
+                       help="axis of the model that points up (write --up=-y)")
+    model.add_argument("--scale", type=float, help="metres per unit of the model")
+    model.add_argument("--transform", type=Path, metavar="FILE",
+                       help="text file with a 4x4 T_map_world, applied after --up and --scale")
+    details = parser.add_argument_group("details")
+    details.add_argument("--resize", type=int, default=default.resize, metavar="PX",
+                         help=f"longer side given to the network (default {default.resize})")
+    details.add_argument("--min-track-length", type=int, default=default.min_track_length)
+    details.add_argument("--max-error", type=float, default=default.max_error, metavar="PX",
+                         help="largest mean reprojection error of a point")
+    details.add_argument("--max-points", type=int, default=default.max_points_per_keyframe,
+                         help="most points kept of a keyframe")
+    details.add_argument("--tile-size", type=float, default=default.tile_size, metavar="M")
+    return parser.parse_args(argv)
+
+
+def run(arguments: argparse.Namespace, console: Console) -> int:
+    checkpoint = load_checkpoint(arguments.checkpoint, arguments.device)
+    with progress_bar(console) as progress:
+        if arguments.drive:
+            drive = _chosen_frames(arguments)
+            model = arguments.model_out or arguments.out.with_name(arguments.out.name + "_model")
+            images = drive.image_dir
+            triangulate(drive.posed_images(), model, progress)
+        else:
+            model, images = arguments.model, arguments.images
+            if images is None:
+                raise ConfigError("--model needs --images, the folder of its images")
+        options = _options(arguments)
+        summary = build_map(model, images, checkpoint, arguments.out, options, progress)
+    print_summary(summary, console)
+    if arguments.drive:
+        console.print(f"COLMAP model: {model}, its images: {images}")
+    return 0
+
+
+def _chosen_frames(arguments: argparse.Namespace) -> Drive:
+    """The frames to map, as files (those of a bag are written beside the map)."""
+    place, _, session = arguments.drive.partition(":")
+    is_bag = (Path(place) / "metadata.yaml").is_file()
+    drive = read_bag(place) if is_bag else read_drive(place, session or None)
+    drive = drive.subset(slice(None, None, arguments.every))
+    if arguments.spacing > 0:
+        drive = drive.subset(spaced(drive.T_map_cam, arguments.spacing))
+    if drive.image_dir is None:
+        folder = arguments.out.with_name(arguments.out.name + "_images")
+        drive = read_drive(write_drive(folder, drive, suffix=".png"))
+    return drive
+
+
+def _options(arguments: argparse.Namespace) -> BuildOptions:
+    T_map_world = None
+    if arguments.transform:
+        try:
+            rows = np.loadtxt(arguments.transform).reshape(4, 4)
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{arguments.transform}: not a 4x4 matrix: {error}") from error
+        T_map_world = tuple(map(tuple, rows.tolist()))
+    return BuildOptions(
+        resize=arguments.resize,
+        min_track_length=arguments.min_track_length,
+        max_error=arguments.max_error,
+        up="z" if arguments.drive else arguments.up,
+        scale=1.0 if arguments.drive else arguments.scale,
+        T_map_world=T_map_world,
+        max_points_per_keyframe=arguments.max_points,
+        tile_size=arguments.tile_size,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
