@@ -13,6 +13,7 @@ from pixloc_ros.core.network.model import PixLocNet
 from pixloc_ros.core.network.small_unet import STAGES
 
 NORM_ENTRIES = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+UP_SHARE = 0.5  # of an upsampled map, relative to the skip map
 
 
 def imagenet_encoder_weights() -> dict[str, Tensor]:
@@ -45,19 +46,19 @@ def initial_small(images: Tensor, seed: int = 0, **widths: tuple[int, ...]) -> P
     """A small network whose features are usable before any training.
 
     images (B, 3, H, W), RGB in [0, 1], typical of the use: scales and means come from them. Each
-    convolution of context, decoder and heads is an orthogonal projection of its inputs (skip and
-    upsampled maps at equal power, centre tap), and the features have zero mean.
+    convolution of context, decoder and heads projects its inputs at the centre tap, and the
+    features have zero mean.
     """
     torch.manual_seed(seed)
     net = PixLocNet("small", **widths).eval()
     extractor = net.extractor
     extractor.encoder.load_state_dict(imagenet_encoder_weights())
     *skips, x = extractor.encoder((images - extractor.mean) / extractor.std)
-    maps = [_pass_through(extractor.context, x)]
+    maps = [_pass_through(extractor.context, (x, 1.0))]
     for block in extractor.decoder:
         up = F.interpolate(maps[-1], scale_factor=2, mode="bilinear", align_corners=False)
         skip = skips.pop()[..., : up.shape[-2], : up.shape[-1]]
-        maps.append(_pass_through(block.layers, up, skip))
+        maps.append(_pass_through(block.layers, (up, UP_SHARE), (skip, 1.0)))
     for adapt, uncertain, x in zip(
         extractor.adaptation, extractor.uncertainty, (maps[3], maps[2], maps[0])
     ):
@@ -70,19 +71,24 @@ def initial_small(images: Tensor, seed: int = 0, **widths: tuple[int, ...]) -> P
     return net
 
 
-def _pass_through(layers: nn.Sequential, *inputs: Tensor) -> Tensor:
-    """Initialise convolution and norm of `layers` for these inputs and return its output."""
+def _pass_through(layers: nn.Sequential, *inputs: tuple[Tensor, float]) -> Tensor:
+    """Initialise convolution and norm of `layers` for these inputs and return their output.
+
+    Inputs are maps with the share each shall have in the output. The output is a random basis of
+    the inputs' leading principal components, shifted so that the rectifier seldom cuts.
+    """
     convolution, norm = layers[0], layers[1]
+    x = torch.cat([part for part, _ in inputs], dim=1)
+    gains = torch.cat([share / part.std().expand(part.shape[1]) for part, share in inputs])
+    samples = (x * gains.view(-1, 1, 1)).transpose(0, 1).flatten(1)
+    leading = torch.linalg.eigh(torch.cov(samples)).eigenvectors[:, -convolution.out_channels :]
+    basis = nn.init.orthogonal_(torch.empty(convolution.out_channels, leading.shape[1]))
     nn.init.kaiming_normal_(convolution.weight)
     convolution.weight *= 0.1
-    first = 0
-    for x in inputs:
-        part = convolution.weight[:, first : first + x.shape[1]]
-        part[:, :, 1, 1] += nn.init.orthogonal_(torch.empty(part.shape[:2]))
-        part /= x.std()
-        first += x.shape[1]
-    x = torch.cat(inputs, dim=1)
+    convolution.weight[:, :, 1, 1] += basis @ leading.T
+    convolution.weight *= gains.view(-1, 1, 1)
     y = convolution(x)
     norm.running_mean.copy_(y.mean(dim=(0, 2, 3)))
     norm.running_var.copy_(y.var(dim=(0, 2, 3)))
+    norm.bias.fill_(2.0)
     return layers(x)

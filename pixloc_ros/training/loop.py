@@ -31,7 +31,8 @@ class TrainConfig:
     """One experiment; YAML files under config/ hold these keys.
 
     steps: optimiser steps. batch: pairs a step. workers: processes that render ahead.
-    learning_rate: Adam's, for decoder and heads; encoder_rate and damping_rate are factors on it.
+    learning_rate: Adam's, for decoder and heads; encoder_rate and damping_rate are factors on it
+    (encoder_rate 0 keeps the encoder as it is and saves its backward pass).
     Rates rise linearly over `warmup` steps and fall to zero along a cosine.
     clip_norm: gradient norm limit, applied before the step.
     validate_every, save_every: in steps. validation_pairs from validation_worlds: streets that
@@ -181,15 +182,18 @@ class Trainer:
 
 
 def parameter_groups(net: PixLocNet, config: TrainConfig) -> list[dict]:
-    """Encoder, damping and the rest, each with its own learning rate."""
+    """Encoder, damping and the rest, each with its own learning rate; one of zero is frozen."""
     groups: dict[str, list] = {"encoder": [], "damping": [], "rest": []}
     for name, parameter in net.named_parameters():
         kind = ("encoder" if ".encoder." in name
                 else "damping" if "dampingnet" in name else "rest")
         groups[kind].append(parameter)
     factors = {"encoder": config.encoder_rate, "damping": config.damping_rate, "rest": 1.0}
+    for kind, parameters in groups.items():
+        for parameter in parameters:
+            parameter.requires_grad_(factors[kind] > 0)
     return [{"params": groups[kind], "lr": config.learning_rate * factors[kind]}
-            for kind in groups]
+            for kind in groups if factors[kind] > 0]
 
 
 def to_device(batch: PairBatch, device: torch.device) -> PairBatch:
