@@ -50,18 +50,17 @@ class Problem:
 
 
 def search(problem: Problem, start: Pose, covariance: torch.Tensor, aligner: AlignerConfig,
-           config: InitializerConfig, prior: PosePrior | None = None) -> tuple[Alignment, Pose]:
-    """Align from poses drawn around `start` (1,); returns the best alignment (B = 1) and its start.
+           config: InitializerConfig, prior: PosePrior | None = None) -> Alignment:
+    """Align from poses drawn around `start` (1,); returns the best alignment (B = 1).
 
     covariance: (6, 6) of the start, left-increment tangent in the rig frame (m, rad).
     """
     starts = draw(start, covariance, config)
     coarse = problem.without_finest().align(
-        starts, replace(aligner, iterations=aligner.iterations[1:]))
+        starts, replace(aligner, iterations=aligner.iterations[1:]), widened(prior, len(starts.t)))
     best = support(coarse).topk(min(config.survivors, len(starts.t))).indices
-    fine = problem.align(coarse.T_rig_map[best], aligner, prior)
-    winner = support(fine).argmax()[None]
-    return fine[winner], starts[best[winner]]
+    fine = problem.align(coarse.T_rig_map[best], aligner, widened(prior, len(best)))
+    return fine[support(fine).argmax()[None]]
 
 
 def draw(start: Pose, covariance: torch.Tensor, config: InitializerConfig) -> Pose:
@@ -76,6 +75,11 @@ def draw(start: Pose, covariance: torch.Tensor, config: InitializerConfig) -> Po
     normal[0] = 0
     increments = normal @ torch.linalg.cholesky(covariance).mT
     return start.expand(config.hypotheses).retract(increments)
+
+
+def widened(prior: PosePrior | None, count: int) -> PosePrior | None:
+    """The same prior for `count` poses of a batch."""
+    return None if prior is None else prior._replace(T_rig_map=prior.T_rig_map.expand(count))
 
 
 def support(alignment: Alignment) -> torch.Tensor:

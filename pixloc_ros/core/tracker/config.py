@@ -16,6 +16,8 @@ class TrackerConfig:
     points are drawn on. resize: longer side (px) of the image fed to the network, 0 = as the map
     was built. use_prior: let the odometry prior pull on the alignment with its own covariance.
     covariance_scale: factor on the alignment's covariance, to calibrate it on recorded drives.
+    map_std_m, map_std_deg: error of the map itself and of the calibration, which no single frame
+    can see; added to the covariance.
     search_std_m, search_std_deg: a prior less certain than either is searched with many
     starting poses instead of one.
     """
@@ -25,6 +27,8 @@ class TrackerConfig:
     resize: int = 0
     use_prior: bool = True
     covariance_scale: float = 1.0
+    map_std_m: float = 0.01
+    map_std_deg: float = 0.03
     search_std_m: float = 0.5
     search_std_deg: float = 1.5
     aligner: AlignerConfig = field(default_factory=AlignerConfig)

@@ -9,8 +9,9 @@ import numpy as np
 
 @dataclass(frozen=True)
 class GateConfig:
-    """min_points: fewest map points that must take part. max_cost: mean robust feature cost
-    above which image and map do not agree. max_correction_m, max_correction_deg: largest update
+    """min_points: fewest map points that must take part. min_inlier_ratio: share of them whose
+    feature residual is below inlier_residual (unit features, so 0 to 2). max_cost: mean robust
+    feature cost above which image and map do not agree. max_correction_m, max_correction_deg: largest update
     of the prior that is ever believed; below it the update must lie within max_correction_sigma
     standard deviations of prior and result. max_position_std, max_rotation_std_deg: a geometry
     that pins the pose down worse than this is not a fix. max_coast_distance (m), max_coast_time
@@ -18,6 +19,8 @@ class GateConfig:
     """
 
     min_points: int = 40
+    min_inlier_ratio: float = 0.1
+    inlier_residual: float = 0.5
     max_cost: float = 0.08
     max_correction_m: float = 3.0
     max_correction_deg: float = 15.0
@@ -28,7 +31,7 @@ class GateConfig:
     max_coast_time: float = 15.0
 
 
-def judge(config: GateConfig, *, failed: bool, num_points: int, cost: float,
+def judge(config: GateConfig, *, failed: bool, num_points: int, num_inliers: int, cost: float,
           correction: tuple[float, float], error6: np.ndarray, prior_covariance: np.ndarray,
           covariance: np.ndarray) -> tuple[str, ...]:
     """Reasons to reject an alignment; empty if it is to be believed.
@@ -41,6 +44,9 @@ def judge(config: GateConfig, *, failed: bool, num_points: int, cost: float,
     reasons = []
     if num_points < config.min_points:
         reasons.append(f"points in view {num_points} < {config.min_points}")
+    if num_inliers < config.min_inlier_ratio * num_points:
+        reasons.append(f"inliers {num_inliers} of {num_points} < "
+                       f"{100 * config.min_inlier_ratio:.0f} %")
     if not cost <= config.max_cost:
         reasons.append(f"cost {cost:.3f} > {config.max_cost:.3f}")
     std = np.sqrt(np.diag(covariance)) if np.isfinite(covariance).all() else np.full(6, math.inf)

@@ -125,8 +125,8 @@ class Tracker:
         correction = transforms.pose_error(fix.T_map_base, prior)
         error6 = ros_error(fix.T_map_base, prior)
         reasons = judge(self.config.gates, failed=fix.failed, num_points=fix.num_points,
-                        cost=fix.cost, correction=correction, error6=error6,
-                        prior_covariance=prior_covariance, covariance=fix.covariance)
+                        num_inliers=fix.num_inliers, cost=fix.cost, correction=correction,
+                        error6=error6, prior_covariance=prior_covariance, covariance=fix.covariance)
         report = dict(reasons=reasons, num_points=fix.num_points, num_inliers=fix.num_inliers,
                       cost=fix.cost, correction=correction, view=view, timings_ms=watch.stop())
         return self._settle(frame, epoch, anchor, T_odom_base, prior, prior_covariance,
@@ -165,7 +165,7 @@ class Tracker:
             return problem.align(start, self.config.aligner, prior)
         covariance = _tensor(np.linalg.inv(information), self.device)
         return search(problem, start, covariance, self.config.aligner,
-                      self.config.initializer)[0]
+                      self.config.initializer, prior)
 
     def _is_wide(self, covariance: np.ndarray) -> bool:
         std = np.sqrt(np.diag(covariance))
@@ -174,7 +174,7 @@ class Tracker:
 
     def _to_host(self, alignment: Alignment, points: VisiblePoints, T_base_cam: np.ndarray) -> _Fix:
         """The one copy from the device: pose, covariance and what the gates look at."""
-        inliers = alignment.valid & (alignment.residuals < 0.5)
+        inliers = alignment.valid & (alignment.residuals < self.config.gates.inlier_residual)
         packed = torch.cat([
             alignment.T_rig_map.matrix()[0].flatten(),
             tangent_covariance(alignment, self.config.covariance_scale)[0].flatten(),
@@ -186,6 +186,8 @@ class Tracker:
         T_map_cam = transforms.inverse(orthonormal(T_cam_map))
         T_map_cam[:3, 3] += points.origin
         covariance = body_covariance(numbers[16:52].reshape(6, 6), T_map_cam, T_base_cam)
+        covariance[np.diag_indices(6)] += np.repeat(
+            [self.config.map_std_m ** 2, math.radians(self.config.map_std_deg) ** 2], 3)
         return _Fix(T_map_cam @ transforms.inverse(T_base_cam), covariance,
                     bool(failed), int(valid), int(inliers), float(cost))
 

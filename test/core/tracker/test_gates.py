@@ -4,7 +4,7 @@ import pytest
 
 from pixloc_ros.core.tracker.gates import GateConfig, judge
 
-GOOD = dict(failed=False, num_points=300, cost=0.03, correction=(0.05, 0.002),
+GOOD = dict(failed=False, num_points=300, num_inliers=150, cost=0.03, correction=(0.05, 0.002),
             error6=np.array([0.05, 0, 0, 0, 0, 0.002]),
             prior_covariance=np.diag([0.05 ** 2] * 3 + [0.01 ** 2] * 3),
             covariance=np.diag([0.01 ** 2] * 3 + [0.001 ** 2] * 3))
@@ -17,6 +17,7 @@ def test_a_good_frame_passes():
 @pytest.mark.parametrize("change, word", [
     (dict(failed=True), "failed"),
     (dict(num_points=12), "points"),
+    (dict(num_inliers=9), "inliers"),
     (dict(cost=0.5), "cost"),
     (dict(cost=float("nan")), "cost"),
     (dict(correction=(4.0, 0.0)), "correction"),
