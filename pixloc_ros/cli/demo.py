@@ -1,0 +1,172 @@
+"""demo: the whole way of a recorded drive. A map is built and a bag written; then the localizer, a
+bag player and a recorder run as processes of their own, joined by DDS alone. The live poses are
+compared with the ground truth and with the same drive run offline. Exit status 0 only if the
+drive was really tracked within its limits."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from pixloc_ros.cli.evaluate import evaluate
+from pixloc_ros.cli.processes import LiveRun, run_live
+from pixloc_ros.cli.scenario import Limits, Prepared, pose_at_start, prepare
+from pixloc_ros.cli.support import progress_bar, run_command
+from pixloc_ros.core.feature_map import FeatureMap
+from pixloc_ros.core.network import Checkpoint, load_checkpoint
+from pixloc_ros.core.tracker import Tracker
+from pixloc_ros.datasets.bag import read_bag, write_bag
+from pixloc_ros.datasets.drive import Drive
+from pixloc_ros.evaluation import report
+from pixloc_ros.evaluation.benchmark.memory import trend
+from pixloc_ros.evaluation.metrics import Metrics, disagreement, evaluate_track
+from pixloc_ros.evaluation.runner import RunResult
+
+NOT_LOCALIZED = 4
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = parse(argv)
+    return run_command("demo", lambda console: run(arguments, console))
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="demo", description=__doc__)
+    parser.add_argument("--drive", default="synthetic",
+                        help="synthetic (embedded), kitti00, kitti06 or street_a:query_noon, ...")
+    parser.add_argument("--out", type=Path, default=Path("demo_output"))
+    parser.add_argument("--checkpoint", default="small", help="shipped name, folder or .tar")
+    parser.add_argument("--rate", type=float, default=1.0, help="playing speed of the bag")
+    parser.add_argument("--loop-minutes", type=float, default=0.0, metavar="M",
+                        help="play the bag over and over, to see whether the node's memory grows")
+    parser.add_argument("--fresh", action="store_true", help="make drive and map anew")
+    return parser.parse_args(argv)
+
+
+def run(arguments: argparse.Namespace, console: Console) -> int:
+    begin = time.monotonic()
+    folder = arguments.out / arguments.drive.replace(":", "_")
+    if arguments.fresh:
+        shutil.rmtree(folder, ignore_errors=True)
+    checkpoint = load_checkpoint(arguments.checkpoint)
+    with progress_bar(console) as progress:
+        prepared = prepare(arguments.drive, folder, checkpoint, progress)
+        drive = _bag(prepared.drive, folder / "bag", progress)
+        seconds = (drive.odometry.stamps_ns[-1] - drive.odometry.stamps_ns[0]) * 1e-9
+        parameters = node_parameters(prepared, arguments.checkpoint, pose_at_start(drive))
+        live = run_live(folder / "live", parameters, folder / "bag", seconds, arguments.rate,
+                        60 * arguments.loop_minutes, progress)  # fmt: skip
+        tracker = Tracker(checkpoint, FeatureMap.open(prepared.map_dir, checkpoint.identity))
+        offline, offline_metrics = evaluate(tracker, drive, progress)
+    live_metrics = measure_live(live, drive)
+    tables = [
+        report.metrics_table(f"{prepared.drive.name}: live over DDS, and offline",
+                             {"live": live_metrics, "offline": offline_metrics}),
+        live_table(live, offline, arguments.rate),
+        report.timing_table(offline),
+    ]  # fmt: skip
+    for table in tables:
+        report.print_table(table, console)
+    write_results(folder, drive, live, live_metrics, offline, offline_metrics, tables)
+    console.print(f"report: {folder / 'report.html'}   pictures: {folder / 'trajectory.png'}, "
+                  f"{folder / 'overlay.png'}")
+    console.print(f"{time.monotonic() - begin:.0f} s in all")
+    return verdict(prepared.limits, live_metrics, offline_metrics, console)
+
+
+def node_parameters(prepared: Prepared, checkpoint: str, T_map_base: np.ndarray) -> dict:
+    """Parameters of the localizer: map, network, and where the drive begins."""
+    roll, pitch, yaw = _roll_pitch_yaw(T_map_base)
+    x, y, z = T_map_base[:3, 3].tolist()
+    named = Path(checkpoint)
+    return {
+        "use_sim_time": True,
+        "map": str(prepared.map_dir.resolve()),
+        "checkpoint": str(named.resolve()) if named.exists() else checkpoint,
+        "set_initial_pose": True,
+        "initial_pose": {"x": x, "y": y, "z": z, "roll": roll, "pitch": pitch, "yaw": yaw},
+    }
+
+
+def measure_live(live: LiveRun, drive: Drive) -> Metrics:
+    """Figures of the frames that the node took on; the share tracked is by its own account."""
+    seen = np.isin(drive.stamps_ns, live.track.stamps_ns)
+    metrics = evaluate_track(live.track, drive.subset(np.flatnonzero(seen)), live.rate_hz)
+    return replace(metrics, frames=live.processed, tracking=live.accepted / live.processed,
+                   recall=tuple(min(1.0, share * seen.sum() / live.processed)
+                                for share in metrics.recall))  # fmt: skip
+
+
+def live_table(live: LiveRun, offline: RunResult, rate: float) -> report.Table:
+    metres, degrees = disagreement(live.track, offline.track())
+    memory = trend(*live.memory)
+    return report.Table("Live run", ("", ""), (
+        ("playing speed", f"{rate:g} x"),
+        ("frames processed, passed over for newer ones", f"{live.processed}, {live.dropped}"),
+        ("difference to offline (median)", f"{1000 * metres:.2f} mm / {degrees:.4f} deg"),
+        ("memory of the node, slope",
+         f"{memory.resident_mb:.0f} MB, {memory.slope_mb_per_hour:+.1f} MB/h"),
+    ))  # fmt: skip
+
+
+def write_results(
+    folder: Path, drive: Drive, live: LiveRun, live_metrics: Metrics, offline: RunResult,
+    offline_metrics: Metrics, tables: list[report.Table],
+) -> None:  # fmt: skip
+    """trajectory.png, overlay.png, metrics.json and report.html."""
+    pictures = report.run_pictures(drive, [offline.track(), live.track])
+    (folder / "trajectory.png").write_bytes(next(iter(pictures.values())))
+    overlays = report.sample_overlays(offline)
+    for png in list(overlays.values())[:1]:
+        (folder / "overlay.png").write_bytes(png)
+    report.write_html(folder / "report.html", f"pixloc_ros on {drive.name}", tables,
+                      {**pictures, **overlays})  # fmt: skip
+    report.write_json(folder / "metrics.json", {
+        "live": live_metrics.to_dict(), "offline": offline_metrics.to_dict(),
+        "processed": live.processed, "accepted": live.accepted, "dropped": live.dropped,
+        "memory": {"seconds": live.memory[0], "megabytes": live.memory[1]},
+    })  # fmt: skip
+
+
+def verdict(limits: Limits, live: Metrics, offline: Metrics, console: Console) -> int:
+    """0 if both runs keep the limits; else say what they do not keep."""
+    failed = False
+    for name, metrics in (("live", live), ("offline", offline)):
+        for violation in limits.violations(metrics):
+            failed = True
+            console.print(f"[red]{name}: {violation}")
+    if failed:
+        return NOT_LOCALIZED
+    console.print(
+        f"[green]tracked: {100 * live.position_median_m:.1f} cm / {live.rotation_median_deg:.3f} "
+        f"deg median, within {100 * limits.position_median_m:g} cm / "
+        f"{limits.rotation_median_deg:g} deg; p95 within {100 * limits.position_p95_m:g} cm / "
+        f"{limits.rotation_p95_deg:g} deg"
+    )
+    return 0
+
+
+def _bag(drive: Drive, path: Path, progress) -> Drive:
+    """The drive as it comes back from its bag, written anew: what both runs will see."""
+    shutil.rmtree(path, ignore_errors=True)
+    write_bag(drive, path, progress=lambda i, n, _: progress(i, n, "bag"))
+    return replace(read_bag(path), name=drive.name)
+
+
+def _roll_pitch_yaw(T: np.ndarray) -> tuple[float, float, float]:
+    """Fixed-axis angles (rad), as REP-103 has them: R = Rz(yaw) Ry(pitch) Rx(roll)."""
+    R = T[:3, :3]
+    pitch = np.arctan2(-R[2, 0], np.hypot(R[0, 0], R[1, 0]))
+    return (float(np.arctan2(R[2, 1], R[2, 2])), float(pitch),
+            float(np.arctan2(R[1, 0], R[0, 0])))  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,166 @@
+"""The drives that `demo` and `benchmark` know by name: where they come from, and what they owe.
+
+A scenario is made once into a folder (images, model, map) and found there the next time.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from pixloc_ros.core.errors import DataError, MapError
+from pixloc_ros.core.feature_map import FeatureMap
+from pixloc_ros.core.geometry import transforms
+from pixloc_ros.core.network import Checkpoint
+from pixloc_ros.datasets.dead_reckoning import with_simulated_odometry
+from pixloc_ros.datasets.drive import Drive
+from pixloc_ros.datasets.folder import read_drive, write_drive
+from pixloc_ros.datasets.synthetic import drive_of
+from pixloc_ros.evaluation.metrics import Metrics
+from pixloc_ros.mapping.build import build_map
+from pixloc_ros.mapping.plan import BuildOptions
+from pixloc_ros.mapping.triangulate import triangulate
+from pixloc_ros.synthetic.drive import make_drive
+
+Progress = Callable[[int, int, str], None]
+
+#: The street, its furniture and the noise of the embedded drive.
+SYNTHETIC_SEED = 7
+#: Frames 0, 5, 10, ... of the KITTI clips are the map, the others are localized.
+KITTI_EVERY = 5
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a run must keep to be called localized. Metres, degrees, shares."""
+
+    position_median_m: float
+    position_p95_m: float
+    rotation_median_deg: float
+    rotation_p95_deg: float
+    tracking: float = 1.0
+
+    def violations(self, metrics: Metrics) -> list[str]:
+        """What a run does not keep, in words; a figure that is NaN is not kept."""
+        found = []
+        if not metrics.tracking >= self.tracking:
+            found.append(f"tracking {100 * metrics.tracking:.1f} % < {100 * self.tracking:.1f} %")
+        for name, unit in (("position_median", "m"), ("position_p95", "m"),
+                           ("rotation_median", "deg"), ("rotation_p95", "deg")):  # fmt: skip
+            value, limit = (getattr(x, f"{name}_{unit}") for x in (metrics, self))
+            if not value <= limit:
+                found.append(f"{name.replace('_', ' ')} {value:.3g} {unit} > {limit:g} {unit}")
+        return found
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A scenario ready to run: the map, the drive to localize in it, and the map's own sources."""
+
+    drive: Drive
+    map_dir: Path
+    model_dir: Path
+    image_dir: Path
+    limits: Limits
+
+
+def prepare(name: str, folder: Path, checkpoint: Checkpoint, progress: Progress) -> Prepared:
+    """Make or find the scenario ``name`` in ``folder``: synthetic, kitti00, kitti06 or
+    street_a:SESSION.
+
+    Raises ``DataError`` for another name, or when the shared data is not there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    base, _, session = name.partition(":")
+    if base == "synthetic":
+        return _synthetic(folder, checkpoint, progress)
+    if base in ("kitti00", "kitti06"):
+        return _kitti(shared_data(f"{base}_clip"), folder, checkpoint, progress)
+    if base == "street_a" and session:
+        return _street(shared_data(base), session, folder, checkpoint, progress)
+    raise DataError(
+        f"there is no drive '{name}'; known are synthetic, kitti00, kitti06, street_a:query_noon, "
+        "street_a:query_evening and street_a:query_overcast"
+    )
+
+
+def shared_data(name: str) -> Path:
+    """A data set in the folder `shared` beside the repository, or in that of PIXLOC_SHARED."""
+    beside = Path(__file__).resolve().parents[3] / "shared"
+    path = Path(os.environ.get("PIXLOC_SHARED", beside)) / "data" / name
+    if not path.is_dir():
+        raise DataError(f"{path}: not there; set PIXLOC_SHARED to the folder that holds data/")
+    return path
+
+
+def pose_at_start(drive: Drive) -> np.ndarray:
+    """True T_map_base (4, 4) at the first odometry stamp, which may come before the first image."""
+    odometry = drive.odometry
+    k = int(np.clip(np.searchsorted(odometry.stamps_ns, drive.stamps_ns[0]), 1, len(odometry) - 1))
+    alpha = (drive.stamps_ns[0] - odometry.stamps_ns[k - 1]) / (
+        odometry.stamps_ns[k] - odometry.stamps_ns[k - 1]
+    )
+    at_image = transforms.interpolate(odometry.T_odom_base[k - 1], odometry.T_odom_base[k], alpha)
+    return drive.T_map_base[0] @ transforms.inverse(at_image) @ odometry.T_odom_base[0]
+
+
+def _synthetic(folder: Path, checkpoint: Checkpoint, progress: Progress) -> Prepared:
+    sessions = {}
+    for name, session in make_drive(SYNTHETIC_SEED).items():
+        path = folder / "drive" / name
+        if not (path / "stamps.csv").is_file():
+            fresh = path.with_name(name + ".partial")
+            shutil.rmtree(fresh, ignore_errors=True)
+            write_drive(fresh, drive_of(session),
+                        progress=lambda i, n, _, name=name: progress(i, n, f"render {name}"))  # fmt: skip
+            fresh.rename(path)
+        sessions[name] = read_drive(path)
+    mapping = sessions["map"]
+    model = _model(mapping, folder, progress)
+    map_dir = _map(model, mapping.image_dir, folder, checkpoint, progress)
+    limits = Limits(0.03, 0.12, 0.08, 0.3, tracking=0.98)
+    query = replace(sessions["query"], name="synthetic street")
+    return Prepared(query, map_dir, model, mapping.image_dir, limits)
+
+
+def _kitti(data: Path, folder: Path, checkpoint: Checkpoint, progress: Progress) -> Prepared:
+    drive = read_drive(data)
+    frames = np.arange(len(drive))
+    mapping = drive.subset(frames[::KITTI_EVERY])
+    query = with_simulated_odometry(drive).subset(frames[frames % KITTI_EVERY != 0])
+    model = _model(mapping, folder, progress)
+    map_dir = _map(model, drive.image_dir, folder, checkpoint, progress)
+    return Prepared(query, map_dir, model, drive.image_dir, Limits(0.02, 0.10, 0.06, 0.2))
+
+
+def _street(
+    data: Path, session: str, folder: Path, checkpoint: Checkpoint, progress: Progress
+) -> Prepared:
+    model = data / "sparse"
+    map_dir = _map(model, data, folder, checkpoint, progress)
+    query = replace(read_drive(data, session), name=f"street_a:{session}")
+    return Prepared(query, map_dir, model, data, Limits(0.05, 0.15, 0.1, 0.4))
+
+
+def _model(mapping: Drive, folder: Path, progress: Progress) -> Path:
+    model = folder / "model"
+    if not model.is_dir():
+        triangulate(mapping.posed_images(), model, progress)
+    return model
+
+
+def _map(
+    model: Path, images: Path, folder: Path, checkpoint: Checkpoint, progress: Progress
+) -> Path:
+    """The map of this checkpoint, built unless it is there already."""
+    map_dir = folder / "map"
+    try:
+        FeatureMap.open(map_dir, identity=checkpoint.identity)
+    except MapError:
+        build_map(model, images, checkpoint, map_dir, BuildOptions(scale=1.0), progress)
+    return map_dir

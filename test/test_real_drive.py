@@ -1,0 +1,81 @@
+"""The real drive: a residential street, localized from odometry with 1 % drift.
+
+The limits are those the project has set itself. Set PIXLOC_TEST_CACHE to a folder to keep the map
+between runs of the tests.
+"""
+
+import importlib.util
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pixloc_ros.cli.demo import node_parameters
+from pixloc_ros.cli.processes import run_live
+from pixloc_ros.cli.scenario import pose_at_start, prepare
+from pixloc_ros.core.feature_map import FeatureMap
+from pixloc_ros.core.network import load_checkpoint
+from pixloc_ros.core.tracker import Tracker
+from pixloc_ros.datasets.bag import read_bag, write_bag
+from pixloc_ros.datasets.drive import Odometry
+from pixloc_ros.evaluation.metrics import disagreement, evaluate_track
+from pixloc_ros.evaluation.runner import run_drive
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def kitti(shared, tmp_path_factory):
+    cache = os.environ.get("PIXLOC_TEST_CACHE")
+    folder = Path(cache) / "kitti00" if cache else tmp_path_factory.mktemp("kitti00")
+    return prepare("kitti00", folder, load_checkpoint("small"), lambda *_: None)
+
+
+@pytest.fixture(scope="module")
+def offline(kitti):
+    network = load_checkpoint("small")
+    tracker = Tracker(network, FeatureMap.open(kitti.map_dir, network.identity))
+    return run_drive(tracker, kitti.drive)
+
+
+def test_every_frame_is_tracked_within_the_limits(kitti, offline):
+    metrics = evaluate_track(offline.track(), kitti.drive)
+    assert metrics.frames == 160
+    assert metrics.tracking == 1.0, [r.reasons for r in offline.results if r.reasons][:3]
+    assert kitti.limits.violations(metrics) == []
+    assert metrics.position_median_m <= 0.02 and metrics.rotation_median_deg <= 0.06
+    assert metrics.position_p95_m <= 0.10 and metrics.rotation_p95_deg <= 0.2
+
+
+def test_odometry_alone_would_not_do(kitti):
+    """The drift that the localizer mends is real: the test above is not passed by its input."""
+    odometry = kitti.drive.odometry
+    moved = np.linalg.inv(odometry.T_odom_base[0]) @ odometry.T_odom_base[-1]
+    end = (pose_at_start(kitti.drive) @ moved)[:3, 3]
+    assert np.linalg.norm(end - kitti.drive.T_map_base[-1][:3, 3]) > 0.5
+
+
+@pytest.mark.skipif(importlib.util.find_spec("rclpy") is None, reason="rclpy is not installed")
+def test_the_live_node_gives_the_same_poses(kitti, offline, tmp_path):
+    """Node, bag player and recorder as processes of their own; DDS between them."""
+    drive = kitti.drive.subset(range(40))
+    known = drive.odometry.stamps_ns <= drive.stamps_ns[-1]
+    drive = replace(drive, odometry=Odometry(
+        drive.odometry.stamps_ns[known], drive.odometry.T_odom_base[known]))  # fmt: skip
+    bag = write_bag(drive, tmp_path / "bag")
+    played = read_bag(bag)
+    seconds = (played.odometry.stamps_ns[-1] - played.odometry.stamps_ns[0]) * 1e-9
+    parameters = node_parameters(kitti, "small", pose_at_start(played))
+    live = run_live(tmp_path / "live", parameters, bag, seconds)
+
+    assert live.accepted == live.processed >= 10
+    assert live.processed + live.dropped <= 40
+    seen = np.isin(played.stamps_ns, live.track.stamps_ns)
+    metrics = evaluate_track(live.track, played.subset(np.flatnonzero(seen)))
+    assert kitti.limits.violations(metrics) == []
+    shift_ns = played.stamps_ns[0] - drive.stamps_ns[0]
+    track = replace(live.track, stamps_ns=live.track.stamps_ns - shift_ns)
+    metres, degrees = disagreement(track, offline.track())
+    assert metres < 0.005 and degrees < 0.02
