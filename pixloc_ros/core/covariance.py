@@ -18,36 +18,49 @@ from pixloc_ros.core.alignment import Alignment
 def tangent_covariance(alignment: Alignment, scale: float = 1.0) -> Tensor:
     """Covariance (B, 6, 6) of T_rig_map in its tangent, times `scale`.
 
-    The sandwich of an M-estimator (Huber 1967, White 1982) with the Gauss-Newton Hessian H and
-    S = sum g g^T over the points,
+    The sandwich of an M-estimator (Huber 1967, White 1982)
 
-        (H + L)^-1 (S + sigma^2 L) (H + L)^-1,
+        (A + L)^-1 (S n / (n - 6) + sigma^2 L) (A + L)^-1
 
-    L = sigma^2 Lambda being the prior's information in units of the cost; a prior's gradient L e
-    has the covariance L Lambda^-1 L = sigma^2 L. The channels of a point are correlated, so the
-    point, not the channel, is the independent sample; nothing has to be assumed about the noise of
-    a feature. Infinite on the diagonal (zero elsewhere) where the alignment failed or its Hessian
-    cannot be inverted; never raises.
+    with the second derivative A of the robust cost, S = sum g g^T over the n valid points and its
+    correction for small samples (MacKinnon and White 1985, HC1). L = sigma^2 Lambda is the prior's
+    information in units of the cost; its gradient L e has the covariance L Lambda^-1 L = sigma^2 L.
+    The channels of a point are correlated, so the point is the independent sample, not the channel;
+    nothing is assumed about the noise of a feature. Noise of the query enters the feature gradients
+    too, which this does not see: rough query features make the result too small.
+
+    A is the curvature, or the Gauss-Newton Hessian where outliers leave the curvature indefinite.
+    Infinite on the diagonal (zero elsewhere) where the alignment failed or nothing can be inverted;
+    never raises, never waits for the device.
     """
-    bread, filling = alignment.hessian, alignment.score
+    count = alignment.num_valid.double()
+    filling = alignment.score.double() * (count / (count - 6).clamp_min(1))[:, None, None]
+    breads = [alignment.curvature.double(), alignment.hessian.double()]
     if alignment.prior_information is not None:
-        bread = bread + alignment.prior_information
-        filling = filling + alignment.feature_sigma ** 2 * alignment.prior_information
-    covariance, usable = _sandwich(bread.double(), filling.double())
-    covariance = (scale * covariance).to(bread.dtype)
-    usable = usable & torch.isfinite(covariance).all(-1).all(-1) & ~alignment.failed
+        information = alignment.prior_information.double()
+        breads = [bread + information for bread in breads]
+        filling = filling + alignment.feature_sigma ** 2 * information
+    sharp, sharp_usable = _sandwich(breads[0], filling)
+    blunt, blunt_usable = _sandwich(breads[1], filling)
+    covariance = scale * torch.where(sharp_usable[:, None, None], sharp, blunt)
+    usable = (sharp_usable | blunt_usable) & ~alignment.failed
     unknown = torch.diag_embed(torch.full_like(covariance[..., 0], torch.inf))
-    return torch.where(usable[..., None, None], covariance, unknown)
+    return torch.where(usable[:, None, None], covariance, unknown).to(alignment.hessian.dtype)
 
 
 def _sandwich(bread: Tensor, filling: Tensor) -> tuple[Tensor, Tensor]:
     """bread^-1 filling bread^-1 (B, 6, 6) and where that could be computed (B)."""
-    finite = torch.isfinite(bread).all(-1).all(-1) & torch.isfinite(filling).all(-1).all(-1)
+    finite = _all_finite(bread) & _all_finite(filling)
     identity = torch.eye(bread.shape[-1], dtype=bread.dtype, device=bread.device)
-    factor, info = torch.linalg.cholesky_ex(torch.where(finite[..., None, None], bread, identity))
+    factor, info = torch.linalg.cholesky_ex(torch.where(finite[:, None, None], bread, identity))
     half = torch.cholesky_solve(filling, factor)
     covariance = torch.cholesky_solve(half.mT, factor)
-    return (covariance + covariance.mT) / 2, finite & (info == 0)
+    covariance = (covariance + covariance.mT) / 2
+    return covariance, finite & (info == 0) & _all_finite(covariance)
+
+
+def _all_finite(matrices: Tensor) -> Tensor:
+    return torch.isfinite(matrices).all(-1).all(-1)
 
 
 def body_jacobian(T_map_rig: np.ndarray, T_base_rig: np.ndarray) -> np.ndarray:

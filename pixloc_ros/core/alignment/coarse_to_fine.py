@@ -99,6 +99,7 @@ def _summarize(levels: list[Pose], residuals: LevelResiduals, failed: Tensor, co
         cost=residuals.cost(evaluation),
         num_valid=num_valid,
         hessian=hessian,
+        curvature=hessian + residuals.bend(evaluation),
         score=evaluation.score(),
         prior_information=None if prior is None else prior_terms(T, *prior)[0],
         residuals=evaluation.squared.clamp_min(0).sqrt(),

@@ -51,10 +51,13 @@ class Evaluation:
         g = J.mT @ weighted[..., 1:, 0].flatten(-3)[..., None]
         return H, g[..., 0]
 
+    def pulls(self) -> Tensor:
+        """(B, K N, 6): J^T r of every point."""
+        return (self.J_pixel.mT @ self.gram[..., 1:, :1])[..., 0].flatten(-3, -2)
+
     def score(self) -> Tensor:
-        """(B, 6, 6): sum over the points of g g^T, g the gradient of one point."""
-        g = (self.J_pixel.mT @ (self.weight[..., None] * self.gram[..., 1:, 0])[..., None])[..., 0]
-        g = g.flatten(-3, -2)
+        """(B, 6, 6): sum over the points of g g^T, g = w J^T r the gradient of one point."""
+        g = self.weight.flatten(-2)[..., None] * self.pulls()
         return g.mT @ g
 
 
@@ -102,3 +105,10 @@ class LevelResiduals:
         config, confidence = self._config, evaluation.confidence
         loss = robust.loss(evaluation.squared, config.robust_alpha, config.robust_scale)
         return (confidence * loss).sum((-2, -1)) / confidence.sum((-2, -1))
+
+    def bend(self, evaluation: Evaluation) -> Tensor:
+        """(B, 6, 6): sum of 2 c rho''(||r||^2) J^T r r^T J, what H lacks of the second derivative
+        of the robust cost because weights change with the pose (c: confidence)."""
+        config, pulls = self._config, evaluation.pulls()
+        bend = robust.bend(evaluation.squared, config.robust_alpha, config.robust_scale)
+        return 2 * pulls.mT @ ((evaluation.confidence * bend).flatten(-2)[..., None] * pulls)

@@ -24,3 +24,11 @@ def weight(x: Tensor, alpha: float, scale: float) -> Tensor:
     if alpha == 2:
         return torch.ones_like(x)
     return (x / (abs(alpha - 2) * scale * scale) + 1) ** (alpha / 2 - 1)
+
+
+def bend(x: Tensor, alpha: float, scale: float) -> Tensor:
+    """Second derivative of the loss in x, never positive: how fast the weight falls."""
+    if alpha == 2:
+        return torch.zeros_like(x)
+    c2 = scale * scale
+    return -0.5 / c2 * (x / (abs(alpha - 2) * c2) + 1) ** (alpha / 2 - 2)

@@ -91,6 +91,8 @@ class Alignment:
     cost (B): robust cost averaged over the valid points with their confidences as weights.
     num_valid (B): number of valid points, all cameras together.
     hessian (B, 6, 6): sum of w J^T J over the points, neither damping nor prior.
+    curvature (B, 6, 6): hessian plus the part that comes from the change of the robust weights;
+        smaller, and not positive definite where outliers rule.
     score (B, 6, 6): sum of g g^T over the points, g = w J^T r.
     prior_information (B, 6, 6) or None: the prior's information carried to the tangent of the
         result, in units of the cost (times feature_sigma^2).
@@ -105,6 +107,7 @@ class Alignment:
     cost: Tensor
     num_valid: Tensor
     hessian: Tensor
+    curvature: Tensor
     score: Tensor
     prior_information: Tensor | None
     residuals: Tensor
