@@ -9,8 +9,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from pixloc_ros.core.errors import DataError
 from pixloc_ros.core.tracker import Frame, FrameResult, Tracker
+from pixloc_ros.evaluation.overlay import draw
 from pixloc_ros.ros.conversions import camera_from_info, image_to_array, to_ns
-from pixloc_ros.ros.debug_view import draw
 
 Extrinsics = Callable[[str, int], np.ndarray]
 
