@@ -62,16 +62,23 @@ def open_map(
 
 @contextmanager
 def progress_bar(console: Console) -> Iterator[Callable[[int, int, str], None]]:
-    """A ``progress(done, total, what)`` callable that shows one bar per ``what``."""
+    """A ``progress(done, total, what)`` callable that shows one bar per ``what``.
+
+    Where the output is no terminal, a line tells when each is complete.
+    """
     columns = (TextColumn("{task.description:>24}"), BarColumn(), MofNCompleteColumn(),
                TimeElapsedColumn())  # fmt: skip
-    with Progress(*columns, console=console) as bars:
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
         tasks: dict[str, int] = {}
+        told: set[str] = set()
 
         def progress(done: int, total: int, what: str) -> None:
             if what not in tasks:
                 tasks[what] = bars.add_task(what, total=total)
             bars.update(tasks[what], completed=done, total=total)
+            if done >= total and not console.is_terminal and what not in told:
+                told.add(what)
+                console.print(f"{what}: {total}")
 
         yield progress
 

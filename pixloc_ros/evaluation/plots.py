@@ -60,7 +60,9 @@ def error_plot(drive: Drive, tracks: list[Track]) -> bytes:
     bottom.set_ylabel("rotation error (deg)")
     bottom.set_xlabel("time (s)")
     for axes in (top, bottom):
-        axes.set_ylim(bottom=0)
+        # The errors set the scale: a wide shade may run out of the picture.
+        worst = np.nanmax([np.nanmax(line.get_ydata(), initial=0) for line in axes.lines])
+        axes.set_ylim(0, 1.8 * worst if worst > 0 else None)
     top.legend(frameon=False)
     return _png(figure)
 
