@@ -123,13 +123,23 @@ def flatten(config, prefix: str = ""):
 
 
 def field_descriptions(cls: type) -> dict[str, str]:
-    """The text behind each "name:" or "name, name:" in the docstring of a config dataclass."""
-    known = "|".join(re.escape(item.name) for item in dataclasses.fields(cls))
+    """What the docstring of a config dataclass says of its fields.
+
+    That is the text behind "name:" or "name (unit), name:", or else the one that mentions the name.
+    """
+    names = [item.name for item in dataclasses.fields(cls)]
     text = " ".join((cls.__doc__ or "").split())
-    heads = list(re.finditer(rf"(?<![\w.])((?:{known})(?:, (?:{known}))*): ", text))
+    name = rf"(?:{'|'.join(map(re.escape, names))})(?: \([^)]*\))?"
+    heads = list(re.finditer(rf"(?<![\w.]){name}(?:, {name})*: ", text))
     ends = [head.start() for head in heads[1:]] + [len(text)]
-    return {name: text[head.end():end].strip()
-            for head, end in zip(heads, ends) for name in head.group(1).split(", ")}
+    parts = [(head.group(), text[head.end():end].strip()) for head, end in zip(heads, ends)]
+    found = {}
+    for field_name in names:
+        word = re.compile(rf"\b{field_name}\b")
+        found[field_name] = next(
+            (part for where in (0, 1) for head, part in parts if word.search((head, part)[where])),
+            "")
+    return found
 
 
 def _descriptor(default, description: str, limits) -> ParameterDescriptor:

@@ -26,7 +26,8 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an image: a result, or the input that made it unusable and why."""
+    """What became of an image: a result, or the topic that made it unusable (image or camera_info;
+    image too when nobody knows where the camera sits) and why."""
 
     stamp_ns: int
     result: FrameResult | None = None
@@ -59,7 +60,7 @@ class FramePipeline:
             image = image_to_array(job.image)
             bad_input = "camera_info"
             camera = self._camera_of(job.info, image)
-            bad_input = "extrinsics"
+            bad_input = "image"
             T_base_cam = self._extrinsics(frame_id, stamp_ns)
         except DataError as error:
             return Outcome(stamp_ns, bad_input=bad_input, problem=str(error))

@@ -66,20 +66,20 @@ def graph(domain):
     thread = threading.Thread(target=spin, daemon=True)
     thread.start()
     yield executor
-    for node in executor.get_nodes():
-        executor.remove_node(node)
+    nodes = list(executor.get_nodes())
+    executor.shutdown()
+    thread.join(5)
+    for node in nodes:
         if hasattr(node, "close"):
             node.close()
         node.destroy_node()
-    executor.shutdown()
     rclpy.shutdown()
-    thread.join(5)
 
 
 @pytest.fixture
 def until():
     """until(condition, seconds): wait for something to become true; its last value."""
-    def wait(condition, seconds: float = 20.0):
+    def wait(condition, seconds: float = 60.0):
         deadline = time.monotonic() + seconds
         while not (value := condition()) and time.monotonic() < deadline:
             time.sleep(0.02)

@@ -1,0 +1,277 @@
+"""What the localizer does between activation and deactivation.
+
+One executor thread runs every callback and publishes everything; one worker thread owns the device
+and sees an image at a time. Their only meeting points are the worker's one-slot mailbox, the deque
+of outcomes with its guard condition, and the tracker's own locks.
+"""
+from __future__ import annotations
+
+import time
+from collections import deque
+
+import numpy as np
+from geometry_msgs.msg import PoseWithCovarianceStamped
+from nav_msgs.msg import Odometry
+from rclpy.clock import Clock
+from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from pixloc_ros.core.errors import DataError
+from pixloc_ros.core.tracker import FrameResult, Tracker, TrackState
+from pixloc_ros.ros import diagnostics
+from pixloc_ros.ros.conversions import (covariance_to_matrix, list_to_matrix, pose_to_matrix,
+                                        rpy_to_matrix, to_ns)
+from pixloc_ros.ros.inputs import Input, sensor_qos
+from pixloc_ros.ros.outputs import Outputs
+from pixloc_ros.ros.parameters import NodeParameters
+from pixloc_ros.ros.pipeline import FramePipeline, Job, Outcome
+from pixloc_ros.ros.transforms import TransformTree
+from pixloc_ros.ros.worker import Worker
+
+# Stamps further back than this are a new beginning (a bag that loops); less is mere disorder.
+BACKWARDS_NS = 500_000_000
+# A pose stamped further ahead of the odometry than this comes from another clock.
+AHEAD_NS = 1_000_000_000
+# How often a missing initial pose is asked for, seconds (as nav2_amcl does).
+ASK_PERIOD = 2.0
+
+
+class Session:
+    """Subscribes, feeds the worker, publishes what it finds. All methods: executor thread only,
+    but for the two that say otherwise."""
+
+    def __init__(self, node: LifecycleNode, parameters: NodeParameters, tracker: Tracker,
+                 tree: TransformTree, outputs: Outputs, steady: Clock):
+        self._node, self._parameters, self._tracker = node, parameters, tracker
+        self._tree, self._outputs = tree, outputs
+        self._statistics = diagnostics.Statistics()
+        self._info: CameraInfo | None = None
+        self._image_offset_s = float("nan")
+        self._asked_at = -np.inf
+        self._start_over()
+        self._outcomes: deque[Outcome | Exception] = deque()
+        self._guard = node.create_guard_condition(self._take_outcomes)
+        self._worker = Worker(FramePipeline(tracker, self._extrinsics,
+                                            parameters.image_is_rectified,
+                                            parameters.odom_timeout), self._deliver)
+        compressed = parameters.image_transport == "compressed"
+        image_topic = node.resolve_topic_name("image") + ("/compressed" if compressed else "")
+        newest = sensor_qos(parameters.reliability, 1)
+        self._inputs = {item.name: item for item in (
+            Input(node, "image", CompressedImage if compressed else Image, image_topic,
+                  self._on_image, newest),
+            Input(node, "camera_info", CameraInfo, "camera_info", self._on_info, newest),
+            Input(node, "odom", Odometry, "odom", self._on_odometry,
+                  sensor_qos(parameters.reliability, 50)),
+            Input(node, "initialpose", PoseWithCovarianceStamped, "initialpose",
+                  self._on_initial_pose, QoSProfile(depth=5), watched=False))}
+        self._tf_timer = None
+        if parameters.tf_broadcast:
+            tree.announce_map()
+            # Steady, because it must go on while simulated time jumps.
+            self._tf_timer = node.create_timer(1.0 / parameters.tf_rate, self._send_tf,
+                                               clock=steady)
+
+    @property
+    def topics(self) -> dict[str, str]:
+        """Resolved names of the subscribed topics."""
+        return {name: item.topic for name, item in self._inputs.items()}
+
+    def close(self) -> None:
+        """Unsubscribe and end the worker."""
+        for item in self._inputs.values():
+            item.destroy()
+        if self._tf_timer is not None:
+            self._node.destroy_timer(self._tf_timer)
+        if not self._worker.stop():
+            self._node.get_logger().error("the worker did not end; its device seems to hang")
+        self._node.destroy_guard_condition(self._guard)
+        self._tracker.reset()
+
+    def set_pose(self, message: PoseWithCovarianceStamped) -> None:
+        """Take a pose in any frame that tf connects with the map; DataError if it cannot be used.
+
+        It holds at its stamp, odometry carries it on. Stamp 0, or one that odometry is still far
+        from (another clock), means now: the newest odometry.
+        """
+        T = pose_to_matrix(message.pose.pose)
+        covariance = covariance_to_matrix(message.pose.covariance)
+        stamp_ns = to_ns(message.header.stamp)
+        map_frame = self._parameters.global_frame_id
+        frame = message.header.frame_id or map_frame
+        if frame != map_frame:
+            T_map_frame = self._lookup_or_newest(map_frame, frame, stamp_ns)
+            T = T_map_frame @ T
+            if covariance is not None:
+                turn = np.kron(np.eye(2), T_map_frame[:3, :3])
+                covariance = turn @ covariance @ turn.T
+        newest_ns = self._tracker.odometry.newest_stamp()
+        if newest_ns is None:
+            raise DataError("there is no odometry yet that could carry the pose on")
+        if stamp_ns == 0 or stamp_ns > newest_ns + AHEAD_NS:
+            stamp_ns = newest_ns
+        self._tracker.set_pose(stamp_ns, T, covariance)
+        self._start_pose_due = False
+        x, y, z = T[:3, 3]
+        self._node.get_logger().info(f"initial pose set to ({x:.2f}, {y:.2f}, {z:.2f})")
+
+    def start_over(self, why: str) -> None:
+        """Forget what was said about an old time: the pose, odometry, tf and the path."""
+        self._node.get_logger().warning(f"{why}: starting over")
+        self._statistics.resets += 1
+        self._worker.discard()
+        self._start_over()
+
+    def statuses(self, name: str) -> list:
+        """Diagnostics of pose, inputs, timing and tf; also the moment to publish the path."""
+        self._outputs.publish_path()
+        p, statistics = self._parameters, self._statistics
+        return [
+            diagnostics.pose_status(f"{name}: pose", statistics, self._tracker.state),
+            diagnostics.inputs_status(f"{name}: inputs", list(self._inputs.values()),
+                                      p.input_timeout, self._image_offset_s,
+                                      self._clock_problem()),
+            diagnostics.timing_status(f"{name}: timing", statistics, self._worker.busy_for(),
+                                      time.monotonic()),
+            diagnostics.tf_status(f"{name}: tf", p.tf_broadcast,
+                                  p.tf_broadcast and self._T_map_odom is not None,
+                                  self._tree.other_sender())]
+
+    # --------------------------------------------------------------------------- inputs
+
+    def _start_over(self) -> None:
+        self._tracker.reset()
+        self._tree.clear()
+        self._outputs.clear_path()
+        self._T_map_odom: np.ndarray | None = None
+        self._odometry: Odometry | None = None
+        self._image_stamp_ns: int | None = None
+        self._start_pose_due = self._parameters.set_initial_pose
+
+    def _on_info(self, message: CameraInfo) -> None:
+        self._info = message
+
+    def _on_image(self, message: Image | CompressedImage) -> None:
+        stamp_ns, before_ns = to_ns(message.header.stamp), self._image_stamp_ns
+        if before_ns is not None and stamp_ns < before_ns - BACKWARDS_NS:
+            self.start_over("image stamps went backwards")
+        self._image_stamp_ns = stamp_ns
+        self._image_offset_s = (self._now_ns() - stamp_ns) * 1e-9
+        job = Job(message, self._info, draw=self._outputs.debug_wanted)
+        self._statistics.dropped += self._worker.submit(job)
+
+    def _on_odometry(self, message: Odometry) -> None:
+        stamp_ns, before_ns = to_ns(message.header.stamp), self._tracker.odometry.newest_stamp()
+        if before_ns is not None and stamp_ns < before_ns - BACKWARDS_NS:
+            self.start_over("odometry stamps went backwards")
+        elif before_ns is not None and stamp_ns < before_ns:
+            self._inputs["odom"].refuse("messages out of order")
+            return
+        try:
+            self._tracker.odometry.add(stamp_ns, pose_to_matrix(message.pose.pose))
+        except DataError as error:
+            self._inputs["odom"].refuse(str(error))
+            return
+        self._odometry = message
+        if self._start_pose_due:
+            self._start_pose_due = False
+            start = self._parameters.initial_pose
+            self._tracker.set_pose(stamp_ns, rpy_to_matrix(
+                start.x, start.y, start.z, start.roll, start.pitch, start.yaw))
+
+    def _on_initial_pose(self, message: PoseWithCovarianceStamped) -> None:
+        try:
+            self.set_pose(message)
+        except DataError as error:
+            self._inputs["initialpose"].refuse(str(error))
+            self._node.get_logger().warning(f"initialpose ignored: {error}")
+
+    def _lookup_or_newest(self, target: str, source: str, stamp_ns: int) -> np.ndarray:
+        try:
+            return self._tree.lookup(target, source, stamp_ns)
+        except DataError:
+            return self._tree.lookup(target, source, 0)
+
+    def _extrinsics(self, camera_frame: str, stamp_ns: int) -> np.ndarray:
+        """T_base_cam; on the worker's thread."""
+        p = self._parameters
+        if p.base_to_camera:
+            return list_to_matrix(p.base_to_camera)
+        if not camera_frame:
+            raise DataError("the image names no frame; set the parameter base_to_camera")
+        return self._tree.lookup(p.base_frame_id, camera_frame, stamp_ns, p.odom_timeout)
+
+    # --------------------------------------------------------------------------- outputs
+
+    def _deliver(self, outcome: Outcome | Exception) -> None:
+        """On the worker's thread."""
+        self._outcomes.append(outcome)
+        self._guard.trigger()
+
+    def _take_outcomes(self) -> None:
+        while self._outcomes:
+            self._take(self._outcomes.popleft())
+
+    def _take(self, outcome: Outcome | Exception) -> None:
+        log = self._node.get_logger()
+        if isinstance(outcome, Exception):
+            text = f"{type(outcome).__name__}: {outcome}"
+            self._inputs["image"].refuse(text)
+            log.error(f"a frame failed: {text}", throttle_duration_sec=5.0)
+        elif outcome.result is None:
+            self._inputs[outcome.bad_input].refuse(outcome.problem)
+            log.warning(outcome.problem, throttle_duration_sec=5.0)
+        else:
+            self._publish(outcome, outcome.result)
+
+    def _publish(self, outcome: Outcome, result: FrameResult) -> None:
+        before = self._statistics.result
+        self._T_map_odom = result.T_map_odom
+        self._outputs.publish_result(result, self._odometry)
+        latency_s = (self._now_ns() - outcome.stamp_ns) * 1e-9
+        self._statistics.add(result, latency_s, time.monotonic())
+        if outcome.picture is not None:
+            self._outputs.publish_debug(outcome.picture, outcome.stamp_ns, outcome.camera_frame)
+        if result.state is TrackState.UNINITIALIZED:
+            self._ask_for_pose()
+        if before is None or before.state is not result.state:
+            self._say_state(result)
+            self._node.publish_diagnostics()
+
+    def _ask_for_pose(self) -> None:
+        now = time.monotonic()
+        if not self._start_pose_due and now - self._asked_at > ASK_PERIOD:
+            self._asked_at = now
+            self._node.get_logger().warning(
+                f"please set the initial pose (topic {self._inputs['initialpose'].topic})")
+
+    def _say_state(self, result: FrameResult) -> None:
+        text = result.state.value + (f": {'; '.join(result.reasons)}" if result.reasons else "")
+        log = self._node.get_logger()
+        if result.state is TrackState.LOST:
+            log.error(text)
+        elif result.state is TrackState.COASTING:
+            log.warning(text)
+        else:
+            log.info(text)
+
+    def _send_tf(self) -> None:
+        now_ns = self._now_ns()
+        if self._T_map_odom is not None and now_ns > 0:
+            self._tree.send_correction(
+                self._T_map_odom, now_ns + int(self._parameters.transform_tolerance * 1e9))
+
+    def _clock_problem(self) -> str:
+        simulated = self._node.get_parameter("use_sim_time").value
+        if simulated and self._now_ns() == 0:
+            return "use_sim_time is set, but nobody publishes /clock"
+        if abs(self._image_offset_s) > self._parameters.input_timeout:
+            mend = ("the images do not come from the source of /clock" if simulated else
+                    "set use_sim_time for a bag or simulation, else synchronise the clocks")
+            return (f"image stamps are {self._image_offset_s:.1f} s behind this node's clock: "
+                    f"{mend}")
+        return ""
+
+    def _now_ns(self) -> int:
+        return self._node.get_clock().now().nanoseconds

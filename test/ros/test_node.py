@@ -1,0 +1,335 @@
+"""The node on real DDS, with the real tracker on a small map: its contract and its faults."""
+import math
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy")
+
+from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402
+from geometry_msgs.msg import TransformStamped  # noqa: E402
+from lifecycle_msgs.msg import Transition  # noqa: E402
+from lifecycle_msgs.srv import ChangeState  # noqa: E402
+from nav_msgs.msg import Odometry, Path  # noqa: E402
+from nav_msgs.srv import SetMap  # noqa: E402
+from rcl_interfaces.srv import SetParameters  # noqa: E402
+from rclpy.parameter import Parameter  # noqa: E402
+from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
+from sensor_msgs.msg import CompressedImage, Image, PointCloud2  # noqa: E402
+from std_srvs.srv import Trigger  # noqa: E402
+from tf2_msgs.msg import TFMessage  # noqa: E402
+
+from pixloc_ros.core.geometry import transforms  # noqa: E402
+from pixloc_ros.ros import conversions as c  # noqa: E402
+from robot import LATCHED, Robot, localizer  # noqa: E402
+
+
+@pytest.fixture
+def running(graph, room_map, room_drive, until):
+    """running(**parameters): a robot and an active localizer that hear each other."""
+    def start(robot_options=None, **parameters):
+        robot = Robot(room_drive, **(robot_options or {}))
+        node = localizer(room_map, **parameters)
+        graph.add_node(robot)
+        graph.add_node(node)
+        assert until(robot.ready), "the localizer did not become active"
+        return robot, node
+    return start
+
+
+@pytest.fixture
+def call(graph, until):
+    """call(node, type, service, request): the answer."""
+    def ask(node, kind, name, request):
+        client = node.create_client(kind, name)
+        assert until(client.service_is_ready)
+        future = client.call_async(request)
+        assert until(future.done)
+        return future.result()
+    return ask
+
+
+def start_at(drive) -> dict:
+    """Parameters that start the localizer where the drive starts."""
+    T = drive.T_map_base[0]
+    return dict(set_initial_pose=True, initial_pose__x=float(T[0, 3]), initial_pose__y=float(T[1, 3]),
+                initial_pose__yaw=math.atan2(T[1, 0], T[0, 0]))
+
+
+def track(robot, until, frames):
+    """Send frames one by one, each after the answer to the one before."""
+    for i in frames:
+        robot.send_frame(i)
+        assert until(lambda i=i: robot.pose_at(i)), f"no pose for frame {i}"
+
+
+def error_of(robot, i) -> tuple[float, float]:
+    T = c.pose_to_matrix(robot.pose_at(i).pose.pose)
+    return transforms.pose_error(T, robot.drive.T_map_base[i])
+
+
+def test_images_in_poses_out(running, until, room_drive):
+    robot, node = running(**start_at(room_drive))
+    odometry, paths, clouds = [], [], []
+    robot.create_subscription(Odometry, "/localizer/odometry", odometry.append, 10)
+    robot.create_subscription(Path, "/localizer/path", paths.append, LATCHED)
+    robot.create_subscription(PointCloud2, "/localizer/map_points", clouds.append, LATCHED)
+    track(robot, until, range(0, 8))
+    for i in range(8):
+        metres, radians = error_of(robot, i)
+        assert metres < 0.06 and radians < 0.02
+        covariance = np.array(robot.pose_at(i).pose.covariance).reshape(6, 6)
+        assert np.linalg.eigvalsh(covariance).min() > 0
+    assert robot.pose_at(3).header.frame_id == "map"
+    assert until(lambda: len(odometry) >= 5)
+    assert odometry[0].child_frame_id == "base_link" and odometry[0].twist.twist.linear.x == 1.0
+    assert until(lambda: clouds) and clouds[0].width > 100 and clouds[0].header.frame_id == "map"
+    assert until(lambda: paths and len(paths[-1].poses) >= 3)
+
+    def corrections():
+        return [t for t in robot.transforms if t.child_frame_id == "odom"]
+    before = len(corrections())
+    robot.send_odometry(int(room_drive.stamps_ns[8]))
+    assert until(lambda: len(corrections()) > before)
+    T_map_odom = c.transform_to_matrix(corrections()[-1].transform)
+    truth = room_drive.T_map_base[0] @ transforms.inverse(room_drive.odometry.T_odom_base[0])
+    metres, radians = transforms.pose_error(T_map_odom, truth)
+    assert metres < 0.3 and radians < 0.03
+
+    assert until(lambda: robot.says("pose", "tracking", DiagnosticStatus.OK))
+    assert robot.says("inputs", "all inputs arrive", DiagnosticStatus.OK)
+    assert int(robot.values("pose")["accepted"]) == 8
+    assert float(robot.values("timing")["network_ms"]) > 0
+    assert robot.values("tf")["other_sender"] == "none"
+
+
+def test_tf_is_sent_again_while_no_image_comes(running, until, room_drive):
+    robot, _ = running(**start_at(room_drive), transform_tolerance=0.2)
+    track(robot, until, [0])
+    stamps = set()
+    for step in range(1, 6):
+        now_ns = int(room_drive.stamps_ns[0]) + step * 100_000_000
+        robot.send_odometry(now_ns)
+        assert until(lambda: any(c.to_ns(t.header.stamp) == now_ns + 200_000_000
+                                 for t in robot.transforms if t.child_frame_id == "odom"))
+        stamps.add(now_ns)
+    sent = [c.to_ns(t.header.stamp) for t in robot.transforms if t.child_frame_id == "odom"]
+    assert len(sent) == len(set(sent)), "a transform was sent twice for one stamp"
+
+
+def test_the_debug_image_is_drawn_while_somebody_looks(running, graph, until, room_drive):
+    robot, node = running(**start_at(room_drive))
+    track(robot, until, [0, 1])
+    pictures = []
+    subscription = robot.create_subscription(Image, "/localizer/debug/image", pictures.append, 1)
+    assert until(lambda: node.count_subscribers("/localizer/debug/image"))
+    track(robot, until, [2])
+    assert until(lambda: pictures)
+    drawn = c.image_to_array(pictures[0])
+    assert drawn.shape == (240, 320, 3) and (drawn != room_drive.image(2)).any()
+    graph.create_task(robot.destroy_subscription, subscription)
+    assert until(lambda: not node.count_subscribers("/localizer/debug/image"))
+    track(robot, until, [3])
+    assert len(pictures) == 1
+
+
+def test_images_that_are_none_are_counted_and_the_next_one_works(running, until, room_drive):
+    robot, node = running(**start_at(room_drive))
+    header = c.header(int(room_drive.stamps_ns[0]), "camera")
+    for n, bad in enumerate((
+            Image(header=header, height=240, width=320, encoding="32FC1", step=1280,
+                  data=bytes(240 * 1280)),
+            Image(header=header, height=240, width=320, encoding="rgb8", step=960, data=bytes(7)),
+            Image(header=header, height=120, width=320, encoding="mono8", step=320,
+                  data=bytes(120 * 320))), start=1):
+        robot.send_frame(0, bad)
+        assert until(lambda: int(robot.values("inputs").get("image.refused", 0)) + int(
+            robot.values("inputs").get("camera_info.refused", 0)) == n)
+    assert robot.status["localizer: inputs"].level == DiagnosticStatus.WARN
+    assert robot.says("inputs", "320x120")
+    track(robot, until, [1, 2])
+    assert error_of(robot, 2)[0] < 0.06
+
+
+def test_a_pose_can_be_set_in_any_frame_and_nonsense_is_ignored(running, until, room_drive):
+    robot, _ = running()
+    robot.send_frame(0)
+    assert until(lambda: robot.says("pose", "no initial pose"))
+    T, stamp = room_drive.T_map_base[0], int(room_drive.stamps_ns[0])
+    nan = T.copy()
+    nan[0, 3] = math.nan
+    robot.send_pose(nan, stamp)
+    robot.send_pose(T, stamp, frame="nowhere")
+    robot.initial_pose.publish(robot.pose_message(T, stamp, std=math.nan))
+    assert until(lambda: robot.values("inputs").get("initialpose.refused") == "3")
+    assert not robot.poses
+
+    T_map_site = c.rpy_to_matrix(4.0, 3.0, 0.0, 0.0, 0.0, 1.0)
+    robot.send_static("map", "site", T_map_site)
+    # The pose of half a second ago: odometry has to carry it on.
+    robot.send_odometry(int(room_drive.stamps_ns[5]))
+
+    def localized():
+        robot.send_pose(transforms.inverse(T_map_site) @ T, stamp, frame="site")
+        robot.send_frame(5)
+        return until(lambda: robot.pose_at(5), 3)
+    assert until(localized)
+    assert error_of(robot, 5)[0] < 0.06
+
+
+def test_services_reset_and_set_pose(running, call, until, room_drive):
+    robot, _ = running(**start_at(room_drive))
+    track(robot, until, [0])
+    far = c.rpy_to_matrix(300.0, 0, 0, 0, 0, 0)
+    answer = call(robot, SetMap, "/localizer/set_pose",
+                  SetMap.Request(initial_pose=robot.pose_message(far, 0)))
+    assert answer.success
+    robot.send_frame(1)
+    assert until(lambda: robot.pose_at(1)), "far away it coasts, it does not stop"
+    assert until(lambda: robot.says("pose", "coasting", DiagnosticStatus.WARN))
+    assert call(robot, Trigger, "/localizer/reset", Trigger.Request()).success
+    track(robot, until, [2])
+    assert error_of(robot, 2)[0] < 1.0
+    request = SetMap.Request(initial_pose=robot.pose_message(far, 0))
+    request.initial_pose.pose.pose.orientation.w = 0.0
+    assert not call(robot, SetMap, "/localizer/set_pose", request).success
+
+
+def test_without_a_map_it_says_so_and_can_be_mended(graph, room_map, room_drive, call, until):
+    robot, node = Robot(room_drive), localizer("/no/such/map")
+    graph.add_node(robot)
+    graph.add_node(node)
+    assert until(lambda: robot.says("node", "/no/such/map", DiagnosticStatus.ERROR))
+    assert robot.values("node")["state"] == "unconfigured"
+    parameter = Parameter("map", value=str(room_map)).to_parameter_msg()
+    answer = call(robot, SetParameters, "/localizer/set_parameters",
+                  SetParameters.Request(parameters=[parameter]))
+    assert answer.results[0].successful
+    for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
+        request = ChangeState.Request(transition=Transition(id=transition))
+        assert call(robot, ChangeState, "/localizer/change_state", request).success
+    assert until(robot.ready)
+    answer = call(robot, SetParameters, "/localizer/set_parameters",
+                  SetParameters.Request(parameters=[parameter]))
+    assert not answer.results[0].successful and "unconfigured" in answer.results[0].reason
+
+
+def test_through_the_lifecycle_and_back(running, call, until, room_drive):
+    robot, node = running(**start_at(room_drive))
+    track(robot, until, [0])
+    for step in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP,
+                 Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
+        request = ChangeState.Request(transition=Transition(id=step))
+        assert call(robot, ChangeState, "/localizer/change_state", request).success
+    assert until(robot.ready)
+    robot.rewind()
+    robot.poses.clear()
+    track(robot, until, [1])
+
+
+def test_time_that_runs_backwards_resets(running, until, room_drive):
+    robot, _ = running(**start_at(room_drive))
+    track(robot, until, [0, 10, 20])
+    robot.rewind()
+    robot.poses.clear()
+    track(robot, until, [0, 1])
+    assert error_of(robot, 1)[0] < 0.06
+    assert until(lambda: int(robot.values("pose").get("resets", 0)) >= 1)
+
+
+def test_a_best_effort_camera_for_a_reliable_subscription_is_named(running, until, room_drive):
+    qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+    robot, _ = start_deaf(running, {"image_qos": qos}, until, reliability="reliable",
+                          input_timeout=0.5)
+    assert until(lambda: robot.says("inputs", "set the parameter reliability to best_effort",
+                                    DiagnosticStatus.ERROR))
+
+
+def start_deaf(running, robot_options, until, **parameters):
+    """As `running`, where the image connection is the one that fails."""
+    original, Robot.ready = Robot.ready, lambda self: self.count_publishers("/localizer/pose") > 0
+    try:
+        return running(robot_options, **parameters)
+    finally:
+        Robot.ready = original
+
+
+def test_silence_is_said_with_its_cause(running, until, room_drive):
+    robot, _ = start_deaf(running, {"compressed": True}, until, input_timeout=0.5)
+    assert until(lambda: robot.says("inputs", "no image for", DiagnosticStatus.ERROR))
+    assert robot.says("inputs", "nobody publishes it")
+
+
+def test_compressed_images(running, until, room_drive):
+    robot, _ = running({"compressed": True}, **start_at(room_drive), image_transport="compressed")
+    track(robot, until, [0, 1, 2])
+    assert error_of(robot, 2)[0] < 0.08
+
+
+def test_another_sender_of_the_correction_is_noticed(running, until, room_drive):
+    robot, _ = running(**start_at(room_drive))
+    track(robot, until, [0])
+    assert until(lambda: robot.values("tf").get("sending") == "true")
+    assert robot.values("tf")["other_sender"] == "none"
+    robot.tf.publish(TFMessage(transforms=[TransformStamped(
+        header=c.header(5, "map"), child_frame_id="odom")]))
+    assert until(lambda: robot.says("tf", "/robot", DiagnosticStatus.ERROR))
+
+
+def test_without_tf_broadcast_nothing_is_sent(running, until, room_drive):
+    robot, _ = running(**start_at(room_drive), tf_broadcast=False)
+    track(robot, until, [0, 1])
+    assert not [t for t in robot.transforms if t.child_frame_id == "odom"]
+
+
+def test_extrinsics_by_parameter(running, until, room_drive):
+    quaternion, translation = transforms.to_quaternion(room_drive.T_base_cam)
+    robot, _ = running(**start_at(room_drive),
+                       base_to_camera=[float(v) for v in (*translation, *quaternion)])
+    message = robot.image(0)
+    message.header.frame_id = "a_frame_that_tf_does_not_know"
+    robot.send_frame(0, message)
+    assert until(lambda: robot.pose_at(0))
+    assert error_of(robot, 0)[0] < 0.06
+
+
+def test_a_camera_that_tf_does_not_know_is_named(running, until, room_drive):
+    robot, _ = running(**start_at(room_drive), odom_timeout=0.05)
+    message = robot.image(0)
+    message.header.frame_id = "loose_camera"
+    robot.send_frame(0, message)
+    assert until(lambda: robot.says("inputs", "loose_camera", DiagnosticStatus.WARN))
+
+
+def test_a_frame_that_raises_leaves_the_node_alive(running, until, room_drive):
+    robot, node = running(**start_at(room_drive))
+    process, calls = node._tracker.process, []
+
+    def broken(frame, with_view=False):
+        calls.append(frame.stamp_ns)
+        raise RuntimeError("out of memory")
+    node._tracker.process = broken
+    robot.send_frame(0)
+    assert until(lambda: robot.says("inputs", "out of memory", DiagnosticStatus.WARN))
+    node._tracker.process = process
+    track(robot, until, [1])
+
+
+def test_clocks_that_disagree_are_named(running, until, room_drive):
+    robot, _ = running(use_sim_time=False)
+    robot.send_frame(0)
+    assert until(lambda: robot.says("inputs", "set use_sim_time", DiagnosticStatus.WARN))
+
+
+def test_old_and_broken_odometry_is_refused(running, until, room_drive):
+    robot, node = running(**start_at(room_drive))
+    track(robot, until, [0, 1])
+    bad = Odometry(header=c.header(int(room_drive.stamps_ns[2]), "odom"))
+    bad.pose.pose.position.x = math.nan
+    bad.pose.pose.orientation.w = 1.0
+    late = Odometry(header=c.header(int(room_drive.stamps_ns[0]), "odom"))
+    for message in (bad, late):
+        robot._odom.publish(message)
+    assert until(lambda: robot.values("inputs").get("odom.refused") == "2")
+    track(robot, until, [2])
+    assert error_of(robot, 2)[0] < 0.06
