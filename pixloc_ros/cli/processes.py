@@ -23,7 +23,7 @@ from pixloc_ros.evaluation.trajectory import Track, read_tum
 Progress = Callable[[int, int, str], None]
 
 #: Seconds: to be ready, beyond the bag's own time, and to end after an interrupt.
-READY_TIMEOUT, SLACK, END_TIMEOUT = 60.0, 30.0, 8.0
+READY_TIMEOUT, SLACK, END_TIMEOUT = 120.0, 30.0, 8.0
 #: The node says how it is once a second; the last word must have been heard.
 LAST_WORD = 1.6
 
@@ -79,7 +79,8 @@ def run_live(
         player = children.start(
             "bag_player", bag, "--rate", rate, "--clock", "--log", sent,
             "--wait-for-subscribers", READY_TIMEOUT, *(["--loop"] if loop_seconds else []))
-        memory = _watch(children, localizer, player, sent, loop_seconds or bag_seconds / rate,
+        children.wait_for_line(localizer, "active; images from", fatal="failed: ")
+        memory = _watch(children, localizer, player, loop_seconds or bag_seconds / rate,
                         bool(loop_seconds), progress)  # fmt: skip
         time.sleep(LAST_WORD)
         children.end(recorder)
@@ -128,16 +129,26 @@ class Children:
         self._running[process] = log
         return process
 
-    def check(self) -> None:
-        """``LiveError`` if a child has ended that should be running."""
-        for process in self._running:
-            if process.poll() is not None:
-                self._fail(process, f"ended with status {process.returncode}")
+    def wait_for_line(self, process: subprocess.Popen, text: str, fatal: str) -> None:
+        """Wait until a child prints ``text``; ``LiveError`` if it prints ``fatal`` or is too slow."""
+        deadline = time.monotonic() + READY_TIMEOUT
+        while text not in (printed := self._running[process].read_text(errors="replace")):
+            self.check(process)
+            if fatal in printed:
+                self.fail(process, "could not start")
+            if time.monotonic() > deadline:
+                self.fail(process, f"was not ready within {READY_TIMEOUT:g} s")
+            time.sleep(0.1)
+
+    def check(self, process: subprocess.Popen) -> None:
+        """``LiveError`` if a child that should be running has ended."""
+        if process.poll() is not None:
+            self.fail(process, f"ended with status {process.returncode}")
 
     def finish(self, process: subprocess.Popen) -> None:
         """Forget a child that ended by itself; ``LiveError`` unless with status 0."""
         if process.returncode != 0:
-            self._fail(process, f"ended with status {process.returncode}")
+            self.fail(process, f"ended with status {process.returncode}")
         del self._running[process]
 
     def end(self, process: subprocess.Popen) -> None:
@@ -146,10 +157,11 @@ class Children:
         try:
             process.wait(END_TIMEOUT)
         except subprocess.TimeoutExpired:
-            self._fail(process, f"did not end within {END_TIMEOUT:g} s of an interrupt")
+            self.fail(process, f"did not end within {END_TIMEOUT:g} s of an interrupt")
         self.finish(process)
 
-    def _fail(self, process: subprocess.Popen, what: str) -> None:
+    def fail(self, process: subprocess.Popen, what: str) -> None:
+        """``LiveError`` with a child's name, what is wrong, its log and the log's last lines."""
         log = self._running[process]
         last = [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-4:]
         raise LiveError(f"{log.stem} {what}; log: {log}\n" + "\n".join(f"  {s}" for s in last))
@@ -159,30 +171,25 @@ def _watch(
     children: Children,
     localizer: subprocess.Popen,
     player: subprocess.Popen,
-    started: Path,
     seconds: float,
     looping: bool,
     progress: Progress | None,
 ) -> tuple[list[float], list[float]]:
     """Wait until the bag was played; the node's memory (seconds, MB) meanwhile."""
-    times, megabytes, begin = [], [], None
-    deadline = time.monotonic() + READY_TIMEOUT + seconds + SLACK
+    times, megabytes, begin = [], [], time.monotonic()
     while player.poll() is None:
-        now = time.monotonic()
-        children.check()
-        if begin is None and started.exists():
-            begin = now
-        if begin is not None:
-            if not times or now - begin - times[-1] >= 1.0:
-                times.append(now - begin)
-                megabytes.append(resident_mb(localizer.pid))
-            if progress:
-                progress(min(int(now - begin), int(seconds)), int(seconds), "live, seconds")
-            if looping and now - begin > seconds:
-                children.end(player)
-                return times, megabytes
-        if now > deadline:
-            raise LiveError(f"the bag was not played within {deadline:.0f} s; see {started.parent}")
+        children.check(localizer)
+        now = time.monotonic() - begin
+        if not times or now - times[-1] >= 1.0:
+            times.append(now)
+            megabytes.append(resident_mb(localizer.pid))
+        if progress:
+            progress(min(int(now), int(seconds)), int(seconds), "live, seconds")
+        if looping and now > seconds:
+            children.end(player)
+            return times, megabytes
+        if now > seconds + SLACK:
+            children.fail(player, f"is not done after {now:.0f} s")
         time.sleep(0.1)
     children.finish(player)
     if progress:

@@ -105,7 +105,7 @@ def decode_image(message) -> np.ndarray:
     if channels > 1:
         pixels = pixels.reshape(message.height, message.width, channels)
     code = _TO_RGB.get(message.encoding)
-    return np.ascontiguousarray(pixels) if code is None else cv2.cvtColor(pixels.copy(), code)
+    return pixels.copy() if code is None else cv2.cvtColor(pixels.copy(), code)
 
 
 class MessageMaker:
