@@ -96,12 +96,13 @@ def node_parameters(prepared: Prepared, checkpoint: str, T_map_base: np.ndarray)
 
 
 def measure_live(live: LiveRun, drive: Drive) -> Metrics:
-    """Figures of the frames that the node took on; the share tracked is by its own account."""
+    """Figures of the frames that the node took on; frames it passed over count for nothing."""
     seen = np.isin(drive.stamps_ns, live.track.stamps_ns)
     metrics = evaluate_track(live.track, drive.subset(np.flatnonzero(seen)), live.rate_hz)
-    return replace(metrics, frames=live.processed, tracking=live.accepted / live.processed,
-                   recall=tuple(min(1.0, share * seen.sum() / live.processed)
-                                for share in metrics.recall))  # fmt: skip
+    answered = min(1.0, len(live.track) / live.processed)
+    return replace(metrics, frames=live.processed, localized=len(live.track),
+                   tracking=live.accepted / live.processed,
+                   recall=tuple(share * answered for share in metrics.recall))  # fmt: skip
 
 
 def live_table(live: LiveRun, offline: RunResult, rate: float) -> report.Table:
