@@ -61,10 +61,11 @@ def write_drive(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     names = [f"{i:06d}{suffix}" for i in range(len(drive))]
+    settings = [cv2.IMWRITE_JPEG_QUALITY, quality] if suffix == ".jpg" else []
     for i, name in enumerate(names):
         image = drive.image(i)
         bgr = image if image.ndim == 2 else np.ascontiguousarray(image[..., ::-1])
-        if not cv2.imwrite(str(folder / name), bgr, [cv2.IMWRITE_JPEG_QUALITY, quality]):
+        if not cv2.imwrite(str(folder / name), bgr, settings):
             raise DataError(f"{folder / name}: could not be written; is the disk full?")
         if progress:
             progress(i + 1, len(names), "images")
