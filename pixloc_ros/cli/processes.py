@@ -23,7 +23,7 @@ from pixloc_ros.evaluation.trajectory import Track, read_tum
 Progress = Callable[[int, int, str], None]
 
 #: Seconds: to be ready, beyond the bag's own time, and to end after an interrupt.
-READY_TIMEOUT, SLACK, END_TIMEOUT = 120.0, 30.0, 8.0
+READY_TIMEOUT, SLACK, END_TIMEOUT = 120.0, 30.0, 20.0
 #: The node says how it is once a second; the last word must have been heard.
 LAST_WORD = 1.6
 

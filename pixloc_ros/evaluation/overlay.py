@@ -46,7 +46,7 @@ def _draw_points(picture: np.ndarray, view: PointView, scale: float) -> None:
     height, width = picture.shape[:2]
     colours = residual_colours(view.residual)
     strongest = float(view.confidence.max(initial=0.0)) or 1.0
-    radii = scale * (1.0 + 2.2 * np.clip(view.confidence / strongest, 0, 1))
+    radii = scale * (0.9 + 1.8 * np.clip(view.confidence / strongest, 0, 1))
     with np.errstate(invalid="ignore"):
         inside = ((view.pixels >= 0) & (view.pixels < (width, height))).all(axis=1)
     unit = 1 << _SUBPIXEL_BITS
