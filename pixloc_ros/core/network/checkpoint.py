@@ -173,7 +173,7 @@ def _build(path: Path, architecture: str, config: dict, state: dict[str, Tensor]
     try:
         net = PixLocNet(architecture, **{k: v for k, v in config.items() if k != "strides"})
     except (TypeError, ValueError, KeyError, IndexError) as error:
-        raise CheckpointError(f"{path}: its configuration describes no network ({error})") from error
+        raise CheckpointError(f"{path}: no network has its configuration ({error})") from error
     expected = _weights(net)
     state = {k: v for k, v in state.items() if not k.endswith(".num_batches_tracked")}
     problems = {
