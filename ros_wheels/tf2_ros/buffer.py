@@ -38,6 +38,7 @@ class Buffer:
         self._lock = threading.RLock()
         self._logger = rclpy.logging.get_logger("tf2_buffer")
         self._clock = Clock() if node is None else node.get_clock()
+        self._context = None if node is None else node.context
         backward = JumpThreshold(
             min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True
         )
@@ -172,7 +173,7 @@ class Buffer:
             except TransformException as error:
                 reason = str(error)
             now = self._clock.now()
-            if now - start >= timeout or now < start or not rclpy.ok():
+            if now - start >= timeout or now < start or not rclpy.ok(context=self._context):
                 return reason
             wall.sleep(_POLL_SECONDS)
 
