@@ -1,4 +1,6 @@
 """Does the covariance tell the truth, and does it survive the change of frames?"""
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -112,20 +114,24 @@ def test_noise_of_the_query_map():
 
 
 def test_with_a_prior_of_comparable_weight():
-    """Priors drawn around the truth with the covariance they state."""
+    """Priors drawn around the truth with the covariance they state, features weighed as noisy as
+    they are: half of the variance should go."""
     problem, runs = Problem(), RUNS
     noise = problem.noise(runs, 0.1)
-    alone = tangent_covariance(problem.run(runs, noise)).double().mean(0)
+    result = problem.run(runs, noise)
+    alone = tangent_covariance(result).double().mean(0)
+    variance = torch.linalg.solve(result.curvature.mean(0), result.score.mean(0)).trace() / 6
+    config = dataclasses.replace(CONFIG, feature_sigma=variance.sqrt().item())
     draws = torch.randn(runs, 6, generator=problem.generator).double()
     centres = Pose.identity((runs,)).retract((draws @ torch.linalg.cholesky(alone).mT).float())
     prior = PosePrior(centres, torch.linalg.inv(alone).float()[None])
-    result = problem.run(runs, noise, prior=prior)
+    result = problem.run(runs, noise, prior=prior, config=config)
     covariance = tangent_covariance(result).double()
     errors = tangent_error(result.T_rig_map)
     ratio, nees = consistency(errors, covariance)
     assert (ratio > 0.8).all() and (ratio < 1.2).all(), ratio
     assert NEES[0] < nees < NEES[1]
-    assert (errors.square().mean(0) < 0.9 * alone.diagonal()).all()  # it did help
+    assert (errors.square().mean(0) < 0.75 * alone.diagonal()).all()
 
 
 def test_unusable_results_are_infinitely_uncertain():
@@ -136,7 +142,7 @@ def test_unusable_results_are_infinitely_uncertain():
         covariance = tangent_covariance(problem.run(2, query=query))
         assert (covariance.diagonal(dim1=-2, dim2=-1) > 1e6).all()
     mixed = problem.run(2, problem.noise(2, 0.1))
-    mixed.failed[1] = True
+    mixed = dataclasses.replace(mixed, failed=torch.tensor([False, True]))
     covariance = tangent_covariance(mixed, scale=2.0)
     assert torch.isfinite(covariance[0]).all() and torch.isinf(covariance[1].diagonal()).all()
     torch.testing.assert_close(covariance[0], 2 * tangent_covariance(mixed)[0])
