@@ -79,7 +79,7 @@ def graph(domain):
 @pytest.fixture
 def until():
     """until(condition, seconds): wait for something to become true; its last value."""
-    def wait(condition, seconds: float = 60.0):
+    def wait(condition, seconds: float = 120.0):
         deadline = time.monotonic() + seconds
         while not (value := condition()) and time.monotonic() < deadline:
             time.sleep(0.02)

@@ -98,7 +98,7 @@ def test_images_in_poses_out(running, until, room_drive):
 
     assert until(lambda: robot.says("pose", "tracking", DiagnosticStatus.OK))
     assert robot.says("inputs", "all inputs arrive", DiagnosticStatus.OK)
-    assert int(robot.values("pose")["accepted"]) == 8
+    assert until(lambda: int(robot.values("pose")["accepted"]) == 8)
     assert float(robot.values("timing")["network_ms"]) > 0
     assert robot.values("tf")["other_sender"] == "none"
 
