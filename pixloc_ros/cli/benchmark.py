@@ -123,7 +123,7 @@ def one_start(parts: tuple[Checkpoint, FeatureMap, TrackerConfig], device: str) 
 def measure_priors(
     tracker: Tracker, single: Tracker, drive: Drive, arguments: argparse.Namespace, progress
 ) -> dict[str, Metrics]:
-    """Metrics by size of the disturbance: from one starting pose, and from many as the node does."""
+    """Metrics by size of the disturbance: from one starting pose, and from many."""
     metrics = {}
     for text in arguments.priors.split(","):
         disturbance = Disturbance(*map(float, text.split("/")))

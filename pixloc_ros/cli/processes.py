@@ -130,7 +130,7 @@ class Children:
         return process
 
     def wait_for_line(self, process: subprocess.Popen, text: str, fatal: str) -> None:
-        """Wait until a child prints ``text``; ``LiveError`` if it prints ``fatal`` or is too slow."""
+        """Wait until a child prints ``text``; ``LiveError`` if it prints ``fatal`` or takes long."""
         deadline = time.monotonic() + READY_TIMEOUT
         while text not in (printed := self._running[process].read_text(errors="replace")):
             self.check(process)

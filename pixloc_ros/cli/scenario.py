@@ -116,8 +116,7 @@ def _synthetic(folder: Path, checkpoint: Checkpoint, progress: Progress) -> Prep
         if not (path / "stamps.csv").is_file():
             fresh = path.with_name(name + ".partial")
             shutil.rmtree(fresh, ignore_errors=True)
-            write_drive(fresh, drive_of(session),
-                        progress=lambda i, n, _, name=name: progress(i, n, f"render {name}"))  # fmt: skip
+            write_drive(fresh, drive_of(session), progress=_named(progress, f"render {name}"))
             fresh.rename(path)
         sessions[name] = read_drive(path)
     mapping = sessions["map"]
@@ -126,6 +125,10 @@ def _synthetic(folder: Path, checkpoint: Checkpoint, progress: Progress) -> Prep
     limits = Limits(0.03, 0.12, 0.08, 0.3, tracking=0.98)
     query = replace(sessions["query"], name="synthetic street")
     return Prepared(query, map_dir, model, mapping.image_dir, limits)
+
+
+def _named(progress: Progress, what: str) -> Progress:
+    return lambda done, total, _: progress(done, total, what)
 
 
 def _kitti(data: Path, folder: Path, checkpoint: Checkpoint, progress: Progress) -> Prepared:

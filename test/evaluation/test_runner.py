@@ -9,7 +9,7 @@ from pixloc_ros.core.errors import DataError
 from pixloc_ros.evaluation.runner import run_drive
 
 
-def test_odometry_covers_a_frame_before_it_is_processed_and_never_runs_ahead(make_drive, noisy_tracker):
+def test_odometry_covers_a_frame_and_never_runs_ahead(make_drive, noisy_tracker):
     drive = make_drive()
     tracker = noisy_tracker(drive)
     run = run_drive(tracker, drive)

@@ -1,4 +1,4 @@
-"""How far off may a starting pose be? Every frame alone, from a prior disturbed by a known amount."""
+"""How far off may a starting pose be? Every frame alone, from a prior off by a known amount."""
 
 from __future__ import annotations
 
