@@ -36,7 +36,7 @@ class BuildOptions:
     """
 
     resize: int = 1024
-    min_track_length: int = 3
+    min_track_length: int = 2
     max_error: float = 3.0
     up: Literal["x", "y", "z", "-x", "-y", "-z"] = "z"
     scale: float | None = None

@@ -102,8 +102,8 @@ def _distinctive(
     best: np.ndarray, second: np.ndarray, ratio: float, max_distance: float
 ) -> np.ndarray:
     """Ratio test (Lowe 2004) and distance limit on dot products of unit vectors."""
-    squared, squared_second = 2 - 2 * best, 2 - 2 * second
-    return (squared <= ratio**2 * squared_second) & (squared <= max_distance**2)
+    squared, squared_second = np.maximum(2 - 2 * best, 0), np.maximum(2 - 2 * second, 0)
+    return (squared < ratio**2 * squared_second) & (squared <= max_distance**2)
 
 
 def could_meet(

@@ -183,6 +183,9 @@ def _triangulate(
 ) -> None:
     pipeline = pycolmap.IncrementalPipelineOptions()
     pipeline.triangulation.min_angle = options.min_angle
+    # With known poses a match already lies on its epipolar line; at run time such points only
+    # fill up where there are too few that a third image confirms.
+    pipeline.triangulation.ignore_two_view_tracks = False
     pipeline.mapper.filter_min_tri_angle = options.min_angle
     pipeline.mapper.filter_max_reproj_error = options.max_error
     pipeline.extract_colors = False

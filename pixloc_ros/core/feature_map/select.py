@@ -100,12 +100,14 @@ class Candidates:
     """What the choice of points needs to know of them, (N, ...) numpy float64 on the host.
 
     points: relative to a local origin; view: mean unit direction from the point to its mapping
-    cameras; distance: metres from the keyframe that gives the feature; score: higher first.
+    cameras; distance: metres from the keyframe that gives the feature; confirmed: seen by a third
+    keyframe, so that a wrong match is unlikely; score: higher first.
     """
 
     points: np.ndarray
     view: np.ndarray
     distance: np.ndarray
+    confirmed: np.ndarray
     score: np.ndarray
 
 
@@ -132,7 +134,8 @@ def choose(
     ok &= ((p2d >= -margin) & (p2d <= size + margin)).all(1)
     ok &= (cos_view >= MIN_COS_VIEW) & (scale <= MAX_SCALE_CHANGE) & (scale >= 1 / MAX_SCALE_CHANGE)
     index = np.flatnonzero(ok)
-    chosen = spread(p2d[index], candidates.score[index], size, budget, reserve=~inside[index])
+    rank = np.where(inside, ~candidates.confirmed, 2)
+    chosen = spread(p2d[index], candidates.score[index], size, budget, rank[index])
     return index[chosen]
 
 
@@ -141,12 +144,12 @@ def spread(
     score: np.ndarray,
     size: np.ndarray,
     budget: int,
-    reserve: np.ndarray | None = None,
+    rank: np.ndarray | None = None,
 ) -> np.ndarray:
     """Indices of up to `budget` of the points p2d (N, 2), spread over an image of `size` (w, h).
 
     Round robin over the cells of a grid: first the best of every cell, then the second of every
-    cell, and so on. Points marked in `reserve` (N,) come only after all the others.
+    cell, and so on. Points of a higher `rank` (N,) come only after all those of lower ones.
     """
     if len(p2d) <= budget:
         return np.arange(len(p2d))
@@ -157,5 +160,4 @@ def spread(
     starts = np.flatnonzero(np.diff(code[order], prepend=code[order[0]] - 1))
     turn = np.empty(len(p2d), np.int64)
     turn[order] = np.arange(len(p2d)) - np.repeat(starts, np.diff(starts, append=len(p2d)))
-    last = np.zeros(len(p2d), bool) if reserve is None else reserve
-    return np.lexsort((-score, turn, last))[:budget]
+    return np.lexsort((-score, turn, np.zeros(len(p2d)) if rank is None else rank))[:budget]

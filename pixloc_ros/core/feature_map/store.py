@@ -16,6 +16,9 @@ from pixloc_ros.core.feature_map import format as fmt
 from pixloc_ros.core.feature_map.select import Candidates, KeyframeIndex, VisiblePoints, choose
 from pixloc_ros.core.geometry.camera import Camera
 
+#: Keyframes that must have observed a point before it is preferred (see `Candidates.confirmed`).
+CONFIRMED_TRACK = 3
+
 
 @dataclass(frozen=True)
 class _Tile:
@@ -24,6 +27,7 @@ class _Tile:
     points: np.ndarray  # (P, 3) float64, map frame
     point_ids: np.ndarray
     view: np.ndarray
+    confirmed: np.ndarray
     observation_point: np.ndarray
     features: list[torch.Tensor]
     confidence: list[torch.Tensor]
@@ -171,7 +175,7 @@ class FeatureMap:
     def _gather(self, rows: tuple[int, ...], parts: list[tuple[int, _Tile]]) -> _Pool:
         positions = self._keyframes["T_map_cam"][[row for row, _ in parts], :, 3]
         origin = np.round(positions[0])
-        points, ids, view, distance, spans = [], [], [], [], []
+        points, ids, view, confirmed, distance, spans = [], [], [], [], [], []
         for (row, tile), position in zip(parts, positions):
             first, count = int(self._keyframes["first"][row]), int(self._keyframes["count"][row])
             seen = tile.observation_point[first : first + count]
@@ -179,6 +183,7 @@ class FeatureMap:
             points.append(tile.points[seen] - origin)
             ids.append(tile.point_ids[seen])
             view.append(tile.view[seen])
+            confirmed.append(tile.confirmed[seen])
             distance.append(np.linalg.norm(tile.points[seen] - position, axis=1))
         # best keyframe first, so that the first occurrence of a point is the one to keep
         point_ids, keep = np.unique(np.concatenate(ids), return_index=True)
@@ -198,6 +203,7 @@ class FeatureMap:
                 points=np.concatenate(points)[keep],
                 view=np.concatenate(view)[keep],
                 distance=np.concatenate(distance)[keep],
+                confirmed=np.concatenate(confirmed)[keep],
                 score=score.cpu().numpy(),
             ),
             point_ids=point_ids,
@@ -239,6 +245,7 @@ class FeatureMap:
                 points=content["points"].double().numpy() + np.array(entry.origin),
                 point_ids=content["point_ids"].numpy(),
                 view=content["viewing_direction"].double().numpy(),
+                confirmed=content["track_length"].numpy() >= CONFIRMED_TRACK,
                 observation_point=content["observation_point"].numpy(),
                 features=[content[f"features_{level}"].to(self.device) for level in levels],
                 confidence=[content[f"confidence_{level}"].to(self.device) for level in levels],
