@@ -17,11 +17,13 @@ from pixloc_ros.core.geometry.pose import Pose
 
 @dataclass(frozen=True)
 class InitializerConfig:
-    """hypotheses: starting poses of a search. survivors: how many reach the finest level.
+    """hypotheses: starting poses of a search. points: how many of the frame's points judge them
+    on the coarse levels. survivors: how many poses reach the finest level, with all points.
     spread: the draws are cut off at this many standard deviations."""
 
     hypotheses: int = 32
-    survivors: int = 4
+    points: int = 128
+    survivors: int = 3
     spread: float = 2.0
 
 
@@ -43,10 +45,15 @@ class Problem:
         return align(start, self.points, self.mask, self.reference, self.query, self.cameras,
                      self.T_cam_rig, self.damping, config, prior)
 
-    def without_finest(self) -> "Problem":
-        """The same problem on all levels but the finest."""
-        return replace(self, reference=self.reference[1:], query=self.query[1:],
-                       damping=self.damping[1:])
+    def coarse(self, points: int) -> "Problem":
+        """The same problem on all levels but the finest, with the first `points` points.
+
+        The map gives points in the order of their worth, so the first ones cover the image.
+        """
+        reference = [ReferenceLevel(level.features[:, :, :points], level.confidence[:, :, :points])
+                     for level in self.reference[1:]]
+        return replace(self, points=self.points[:, :, :points], mask=self.mask[:, :, :points],
+                       reference=reference, query=self.query[1:], damping=self.damping[1:])
 
 
 def search(problem: Problem, start: Pose, covariance: torch.Tensor, aligner: AlignerConfig,
@@ -56,7 +63,7 @@ def search(problem: Problem, start: Pose, covariance: torch.Tensor, aligner: Ali
     covariance: (6, 6) of the start, left-increment tangent in the rig frame (m, rad).
     """
     starts = draw(start, covariance, config)
-    coarse = problem.without_finest().align(
+    coarse = problem.coarse(config.points).align(
         starts, replace(aligner, iterations=aligner.iterations[1:]), widened(prior, len(starts.t)))
     best = support(coarse).topk(min(config.survivors, len(starts.t))).indices
     fine = problem.align(coarse.T_rig_map[best], aligner, widened(prior, len(best)))

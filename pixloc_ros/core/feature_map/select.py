@@ -149,10 +149,11 @@ def spread(
     """Indices of up to `budget` of the points p2d (N, 2), spread over an image of `size` (w, h).
 
     Round robin over the cells of a grid: first the best of every cell, then the second of every
-    cell, and so on. Points of a higher `rank` (N,) come only after all those of lower ones.
+    cell, and so on, so that any first part of the result is spread as well. Points of a higher
+    `rank` (N,) come only after all those of lower ones.
     """
-    if len(p2d) <= budget:
-        return np.arange(len(p2d))
+    if len(p2d) == 0:
+        return np.zeros(0, np.int64)
     side = float(np.sqrt(size[0] * size[1] / SPREAD_CELLS))
     cell = np.floor(p2d / side).astype(np.int64)
     code = cell[:, 0] * (1 << 20) + cell[:, 1]

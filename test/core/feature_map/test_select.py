@@ -41,7 +41,7 @@ def test_spread_takes_the_best_of_every_cell_first():
     size = np.array([320, 240])
     assert spread(p2d, score, size, 2).tolist() == [1, 4]
     assert sorted(spread(p2d, score, size, 4)) == [1, 2, 3, 4]
-    assert spread(p2d, score, size, 9).tolist() == [0, 1, 2, 3, 4]
+    assert spread(p2d, score, size, 9).tolist() == [1, 4, 2, 3, 0]
     rank = np.array([0, 1, 0, 0, 0])
     assert sorted(spread(p2d, score, size, 4, rank)) == [0, 2, 3, 4]
 
