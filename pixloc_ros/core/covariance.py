@@ -84,7 +84,12 @@ def body_jacobian(T_map_rig: np.ndarray, T_base_rig: np.ndarray) -> np.ndarray:
 
 def body_covariance(covariance: np.ndarray, T_map_rig: np.ndarray, T_base_rig: np.ndarray
                     ) -> np.ndarray:
-    """Covariance (6, 6) of T_map_base in ROS order from that of T_rig_map in its tangent."""
+    """Covariance (6, 6) of T_map_base in ROS order from that of T_rig_map in its tangent.
+
+    One that is not finite becomes infinite on the diagonal.
+    """
+    if not np.isfinite(covariance).all():
+        return np.diag(np.full(6, np.inf))
     J = body_jacobian(T_map_rig, T_base_rig)
     return J @ covariance @ J.T
 

@@ -146,6 +146,8 @@ def test_unusable_results_are_infinitely_uncertain():
     covariance = tangent_covariance(mixed, scale=2.0)
     assert torch.isfinite(covariance[0]).all() and torch.isinf(covariance[1].diagonal()).all()
     torch.testing.assert_close(covariance[0], 2 * tangent_covariance(mixed)[0])
+    ours = body_covariance(covariance[1].numpy(), np.eye(4), np.eye(4))
+    assert np.isinf(ours.diagonal()).all() and not np.isnan(ours).any()
 
 
 def random_transform(rng):
