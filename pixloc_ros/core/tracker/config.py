@@ -29,8 +29,8 @@ class TrackerConfig:
     covariance_scale: float = 1.0
     map_std_m: float = 0.01
     map_std_deg: float = 0.03
-    search_std_m: float = 1.0
-    search_std_deg: float = 5.0
+    search_std_m: float = 0.5
+    search_std_deg: float = 3.0
     aligner: AlignerConfig = field(default_factory=AlignerConfig)
     initializer: InitializerConfig = field(default_factory=InitializerConfig)
     gates: GateConfig = field(default_factory=GateConfig)
