@@ -62,8 +62,7 @@ class Drive:
             )
         if len(self.names) == 0:
             raise DataError(f"drive '{self.name}' has no images")
-        if self.T_map_base is not None:
-            _check_track(f"drive '{self.name}'", self.stamps_ns, self.T_map_base)
+        _check_track(f"drive '{self.name}'", self.stamps_ns, self.T_map_base)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -99,10 +98,12 @@ class Drive:
         )
 
 
-def _check_track(what: str, stamps_ns: np.ndarray, poses: np.ndarray) -> None:
+def _check_track(what: str, stamps_ns: np.ndarray, poses: np.ndarray | None) -> None:
+    if np.any(np.diff(stamps_ns) <= 0):
+        raise DataError(f"{what}: stamps do not increase; sort the frames and drop duplicates")
+    if poses is None:
+        return
     if poses.shape != (len(stamps_ns), 4, 4):
         raise DataError(f"{what}: {len(stamps_ns)} stamps but poses of shape {poses.shape}")
     if not np.isfinite(poses).all():
         raise DataError(f"{what}: a pose holds a number that is not finite")
-    if np.any(np.diff(stamps_ns) <= 0):
-        raise DataError(f"{what}: stamps do not increase; sort the frames and drop duplicates")

@@ -11,6 +11,7 @@ import pycolmap
 from pixloc_ros.core.errors import DataError, MapError
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.geometry.camera import Camera
+from pixloc_ros.mapping.colmap_files import check_binary
 
 pycolmap.logging.minloglevel = 2  # errors only; what matters is raised
 
@@ -58,6 +59,8 @@ def read_model(path: str | Path) -> SfmModel:
     """
     path = Path(path)
     suffix = _suffix(path)
+    if suffix == ".bin":
+        check_binary(path)
     try:
         reconstruction = pycolmap.Reconstruction(str(path))
         model = _to_arrays(reconstruction)
