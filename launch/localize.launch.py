@@ -20,6 +20,9 @@ ARGUMENTS = (
     ("use_sim_time", "", "take time from /clock: true or false; true if a bag is given"),
     ("bag", "", "rosbag2 folder to play, with /clock"),
     ("namespace", "", "of the node and its topics"),
+    ("image", "image", "image topic (the compressed one is <image>/compressed)"),
+    ("camera_info", "camera_info", "calibration topic"),
+    ("odom", "odom", "odometry topic"),
     ("rviz", "false", "open rviz: true or false"),
 )
 
@@ -42,7 +45,8 @@ def start(context):
     yield LifecycleNode(
         package="pixloc_ros", executable="localizer", name="localizer",
         namespace=given["namespace"], output="screen", emulate_tty=True,
-        parameters=[given["params_file"], sim_time, settings])
+        parameters=[given["params_file"], sim_time, settings],
+        remappings=[(topic, given[topic]) for topic in ("image", "camera_info", "odom")])
     if given["bag"]:
         yield ExecuteProcess(cmd=["ros2", "bag", "play", given["bag"], "--clock"], output="screen")
     if _truth("rviz", given["rviz"]):
