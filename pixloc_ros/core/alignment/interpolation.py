@@ -1,10 +1,11 @@
 """Sub-pixel values, gradients and confidences of feature maps at projected points.
 
-The map is prepared once per level (`flatten`): channels last, one row per pixel, so that a point reads
-whole rows. A point then needs only the 12 pixels of its 4 x 4 neighbourhood that bilinear
-interpolation and the central difference of one pixel touch (the four corners never count). The query
-map is L2-normalised per pixel before it is interpolated (PixLoc, section 3.1); this is done on the
-gathered pixels, which gives the same numbers as normalising the whole map at a fraction of the cost.
+The map is prepared once per level (`flatten`): channels last, one row per pixel, so that a point
+reads whole rows. A point then needs only the 12 pixels of its 4 x 4 neighbourhood that bilinear
+interpolation and the central difference of one pixel touch (the four corners never count). The
+query map is L2-normalised per pixel before it is interpolated (PixLoc, section 3.1); this is done
+on the gathered pixels, which gives the same numbers as normalising the whole map at a fraction of
+the cost.
 
 Outside the image every map is zero, as in bilinear sampling with zero padding.
 """
@@ -20,8 +21,8 @@ from torch import Tensor
 
 NORM_EPS = 1e-12  # torch.nn.functional.normalize
 
-# Weights of the pixels -1, 0, 1, 2 along an axis are CONSTANT + SLOPE * f, f the distance from pixel
-# 0: bilinear value, and central difference of two bilinear values.
+# Weights of the pixels -1, 0, 1, 2 along an axis are CONSTANT + SLOPE * f, f the distance from
+# pixel 0: bilinear value, and central difference of two bilinear values.
 _CONSTANT = {"value": (0, 1, 0, 0), "difference": (-0.5, 0, 0.5, 0)}
 _SLOPE = {"value": (0, -1, 1, 0), "difference": (0.5, -0.5, -0.5, 0.5)}
 # What is wanted, as products of a weight along x and one along y: value, x- and y-difference.
@@ -62,7 +63,7 @@ def flatten(features: Tensor, confidence: Tensor) -> FlatMap:
 
 
 def inside(p2d: Tensor, width: int, height: int, pad: int) -> Tensor:
-    """Mask (...) of the pixels p2d (..., 2) at least `pad` pixels away from the border of the map."""
+    """Mask (...) of the pixels p2d (..., 2) at least `pad` pixels away from the map's border."""
     x, y = p2d.unbind(-1)
     return (x >= pad) & (x <= width - 1 - pad) & (y >= pad) & (y <= height - 1 - pad)
 
