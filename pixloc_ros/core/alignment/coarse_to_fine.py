@@ -26,7 +26,8 @@ def align(T_rig_map: Pose, points: Tensor, mask: Tensor, reference: Sequence[Ref
 
     points (B', K, N, 3): metres in the map frame, mask (B', K, N): which of them count.
     reference, query: one entry per level, fine to coarse. cameras (B', K): of the image that the
-    network was given. T_cam_rig (B', K). damping (L, 6): lambda of each level (section 3.2). With B' = 1 all poses share the maps and the points, nothing is copied.
+    network was given. T_cam_rig (B', K). damping (L, 6): lambda of each level (section 3.2).
+    With B' = 1 all poses share the maps and the points, nothing is copied.
 
     Computes in the dtype of `points`, whatever that of the features. Differentiable: gradients
     flow through the steps of a level, not from one level into the next. A pose that cannot be
