@@ -15,9 +15,9 @@ _OFFSETS = ((-0.125, -0.375), (0.375, -0.125), (-0.375, 0.125), (0.125, 0.375))
 _SKY = 1e-6  # inverse depth given to the sky
 
 
-def smooth(faces: FaceSet, visible: Visible, radiance: torch.Tensor, rays: torch.Tensor,
-           right: torch.Tensor, down: torch.Tensor, spacing: float) -> torch.Tensor:
-    """Radiance (H,W,3) with outlines blended. rays, right, down (H,W,3): ray and its pixel steps."""
+def smooth(faces: FaceSet, visible: Visible, radiance: torch.Tensor, fan: torch.Tensor,
+           spacing: float) -> torch.Tensor:
+    """Radiance (3,H,W) with outlines blended. fan (3,3,H*W): rays and their steps per pixel."""
     face = visible.face
     height, width = face.shape
     across = face[:, 1:] != face[:, :-1]
@@ -38,21 +38,23 @@ def smooth(faces: FaceSet, visible: Visible, radiance: torch.Tensor, rays: torch
     solid = candidate.clamp(min=0)
     M = visible.matrices.float().view(-1, 9).index_select(0, solid.view(-1)).view(-1, 15, 3)
     offsets = torch.tensor(_OFFSETS, device=face.device)
-    d, dx, dy = (r.view(-1, 3)[pixel][..., None] for r in (rays, right, down))
+    d, dx, dy = fan.index_select(2, pixel).transpose(1, 2).unsqueeze(-1)
     probe = d + dx * offsets[:, 0] + dy * offsets[:, 1]                      # (n,3,S)
     a, b, w = torch.bmm(M, probe).view(-1, 5, 3, len(_OFFSETS)).unbind(2)
     lean = faces.taper.float()[solid][..., None] / 2
     inside = torch.minimum(w - a.abs() - lean * (b + w), w - b.abs()) >= 0
     _cut(faces, solid, inside, a, b, w, spacing)
     key = torch.where(inside, w, torch.zeros_like(w))
-    key = torch.where((candidate < 0)[..., None], torch.full_like(key, _SKY), key)
-    key[:, 0] = key[:, 0] * (1 + 1e-5) + 1e-9
-    winner = key.argmax(1)                                                   # (n,S)
-    picked = source.gather(1, winner)
-    flat = radiance.reshape(-1, 3)
-    out = flat.clone()
-    out[pixel] = flat[picked].mean(1)
-    return out.view(height, width, 3)
+    key.masked_fill_((candidate < 0)[..., None], _SKY)
+    best, picked = key[:, 0] * (1 + 1e-5), source[:, :1].expand(-1, len(_OFFSETS))
+    for k in range(1, 5):
+        picked = torch.where(key[:, k] > best, source[:, k, None], picked)
+        best = torch.maximum(best, key[:, k])
+    flat = radiance.view(3, -1)
+    mixed = flat.index_select(1, picked.reshape(-1)).view(3, -1, len(_OFFSETS)).mean(2)
+    flat = flat.clone()
+    flat[:, pixel] = mixed
+    return flat.view(3, height, width)
 
 
 def _cut(faces: FaceSet, solid, inside, a, b, w, spacing: float) -> None:

@@ -50,11 +50,12 @@ class Canvas:
 def wall_color(rng: np.random.Generator, style: str) -> np.ndarray:
     """A plausible wall colour (3,)."""
     if style == "brick":
-        return np.array([rng.uniform(0.42, 0.66), rng.uniform(0.27, 0.42), rng.uniform(0.2, 0.34)])
+        return np.array([0.6, 0.44, 0.37]) * rng.uniform(0.8, 1.12) + rng.normal(0, 0.03, 3)
     if style == "planks":
-        return np.clip(rng.uniform(0.3, 0.75) + rng.normal(0, 0.07, 3), 0.1, 0.9)
+        return np.clip(rng.uniform(0.3, 0.75) * np.array([1.0, 0.95, 0.87]) + rng.normal(0, 0.03, 3),
+                       0.1, 0.9)
     if style == "plaster":
-        return np.clip(rng.uniform(0.52, 0.85) + np.array([0.05, 0, -0.07]) * rng.uniform(-0.5, 2.2)
+        return np.clip(rng.uniform(0.52, 0.85) + np.array([0.05, 0, -0.07]) * rng.uniform(-0.5, 1.8)
                        + rng.normal(0, 0.03, 3), 0.15, 0.95)
     return np.clip(rng.uniform(0.4, 0.68) + np.array([0.03, 0.01, -0.03]) * rng.uniform(0, 1.5), 0, 1)
 
@@ -89,6 +90,10 @@ def bake_wall(rng: np.random.Generator, width: float, height: float, color, dens
     canvas = Canvas(width, height, density)
     _wall(canvas, rng, color)
     _weather(canvas, rng)
+    for _ in range(rng.poisson(width * height / 18)):
+        x, y = rng.uniform(0.3, max(0.4, width - 1.2)), rng.uniform(0.6, max(0.7, height - 1.8))
+        _draw_window(canvas, rng, x, y, x + rng.uniform(0.5, 1.1), y + rng.uniform(0.5, 1.4),
+                     _window_style(rng))
     for _ in range(rng.integers(0, 3)):
         _graffito(canvas, rng, width, min(height, 2.5))
     for _ in range(rng.integers(0, 4)):

@@ -103,7 +103,7 @@ class FaceList:
         """Struct of arrays for the renderer. `texture_sizes` (n,2) is width, height in texels.
 
         uv (F,4) holds scale and offset of the normalised base texture coordinates as functions of
-        a and b: u = uv0 a + uv1, v = uv2 b + uv3; detail (F,4) the same for the detail texture.
+        a and b: u = uv0 a + uv2, v = uv1 b + uv3; detail_uv (F,4) the same for the detail texture.
         """
         rows = self._rows
         skins = [r[4] for r in rows]
@@ -117,11 +117,11 @@ class FaceList:
 
         def affine(density, sizes):
             scale = lengths * density[:, None] / sizes
-            shift = (offset + lengths * (1, 1)) * density[:, None] / sizes
-            return np.stack([scale[:, 0], shift[:, 0], -scale[:, 1], shift[:, 1]], 1)
+            shift = (offset + lengths) * density[:, None] / sizes
+            return np.stack([scale[:, 0], -scale[:, 1], shift[:, 0], shift[:, 1]], 1)
 
         uv = affine(np.array([s.density for s in skins]), texture_sizes[texture])
-        uv = np.where(fit, np.array([0.5, 0.5, -0.5, 0.5]), uv)
+        uv = np.where(fit, np.array([0.5, -0.5, 0.5, 0.5]), uv)
         return {
             "center": np.stack([r[0] for r in rows]), "half_u": half_u, "half_v": half_v,
             "taper": np.array([r[3] for r in rows]), "texture": texture, "uv": uv,

@@ -10,7 +10,7 @@ from pixloc_ros.synthetic.noise import fbm, seamless_fbm
 def bake_road(rng: np.random.Generator, length: float, width: float, density: float) -> np.ndarray:
     """Carriageway, (H,W,3): columns along the street, rows across it."""
     rows, cols = round(width * density), round(length * density)
-    tone = rng.uniform(0.3, 0.46)
+    tone = rng.uniform(0.27, 0.4)
     out = np.full((rows, cols), tone, np.float32)
     out *= 1 + 0.07 * fbm(rng, rows, cols, 4 * density, 7, 0.65)
     out *= 1 + 0.05 * fbm(rng, cols, rows, 0.7 * density, 4, aspect=12.0).T
@@ -19,6 +19,8 @@ def bake_road(rng: np.random.Generator, length: float, width: float, density: fl
             center = rows / 2 + side * wheel * rows / 2
             band = np.exp(-0.5 * ((np.arange(rows) - center) / (0.28 * density)) ** 2)
             out *= 1 - 0.07 * band[:, None]
+    spill = np.clip(fbm(rng, rows, cols, 0.5 * density, 4, 0.6) - 1.6, 0, 1)
+    out *= 1 - 0.35 * spill
     _patches(out, rng, density)
     _cracks(out, rng, density)
     _manholes(out, rng, density)
@@ -31,7 +33,7 @@ def bake_pavement(rng: np.random.Generator, length: float, width: float, density
                   ) -> np.ndarray:
     """Footway with kerb stones along its first row edge, (H,W,3)."""
     rows, cols = max(8, round(width * density)), round(length * density)
-    tone = rng.uniform(0.42, 0.62)
+    tone = rng.uniform(0.38, 0.56)
     out = np.full((rows, cols), tone, np.float32)
     out *= 1 + 0.06 * fbm(rng, rows, cols, 2 * density, 6, 0.65)
     pitch = rng.choice([0.3, 0.4, 0.5, 0.6]) * density

@@ -1,6 +1,7 @@
 """The shared library of seamless textures: fine detail, base materials, clouds, cut-out masks.
 
-Details are grey multipliers around 0.5 that add what the baked textures are too coarse for.
+A detail texture adds what baked textures are too coarse for: red is a multiplier around 0.5, green
+and blue are the slope of the surface to the right and upwards (0.5 = flat), lit when rendered.
 """
 
 from __future__ import annotations
@@ -22,6 +23,13 @@ DISC, RAILING, BRANCHES = 4, 5, 6
 def grey(values: np.ndarray) -> np.ndarray:
     """(H,W) -> (H,W,3)."""
     return np.repeat(values[..., None], 3, 2)
+
+
+def relief(values: np.ndarray, depth: float) -> np.ndarray:
+    """Detail texture (H,W,3) of a material: its values, and slopes as if bright texels stood out."""
+    right = np.roll(values, -1, 1) - np.roll(values, 1, 1)
+    upward = np.roll(values, 1, 0) - np.roll(values, -1, 0)
+    return np.stack([values, 0.5 + depth * right, 0.5 + depth * upward], 2)
 
 
 def tinted(values: np.ndarray, color, hue: np.ndarray | None = None, spread: float = 0.0
@@ -137,6 +145,11 @@ def _railing() -> np.ndarray:
     return (bars | rails).astype(np.float32)
 
 
+def _keep_cover(mask: np.ndarray, cover: float) -> np.ndarray:
+    """Shift a smoothed mask so that the share above 0.5 stays `cover`: thin bars do not vanish."""
+    return mask + (0.5 - np.quantile(mask, 1 - cover))
+
+
 @lru_cache(maxsize=1)
 def masks() -> torch.Tensor:
     """(MASK_LEVELS, 7, MASK_SIZE, MASK_SIZE) cut-out opacities, smoother and smoother."""
@@ -147,7 +160,8 @@ def masks() -> torch.Tensor:
     levels = []
     for level in range(MASK_LEVELS):
         small = [resize(s, MASK_SIZE >> level, MASK_SIZE >> level) for s in shapes]
-        levels.append(np.stack([resize(s, MASK_SIZE, MASK_SIZE) for s in small]))
+        levels.append(np.stack([_keep_cover(resize(s, MASK_SIZE, MASK_SIZE), float(shape.mean()))
+                                for s, shape in zip(small, shapes)]))
     return torch.from_numpy(np.stack(levels).astype(np.float32))
 
 
@@ -168,6 +182,11 @@ def library() -> dict[str, np.ndarray]:
     out["concrete"] = grey(speck + 0.03 * seamless_fbm(rng, SIZE, SIZE, 4, 4))
     out["bark"] = tinted(0.5 + 0.16 * seamless_fbm(rng, SIZE, SIZE, 4, 5, 0.7, aspect=6.0),
                          (0.62, 0.54, 0.46))
+    for name, depth in (("grain", 1.1), ("plaster", 1.8), ("brick", 0.9), ("ashlar", 1.3),
+                        ("slabs", 0.9), ("planks", 1.0), ("concrete", 1.0)):
+        source = 1 - out[name][..., 0] if name == "brick" else out[name][..., 0]
+        out[name + " detail"] = relief(source, depth)
+        out[name + " detail"][..., 0] = out[name][..., 0]
     out["metal"] = grey(0.5 + 0.015 * seamless_fbm(rng, SIZE, SIZE, 30, 3, 0.8))
     return {name: np.clip(image, 0, 1).astype(np.float32) for name, image in out.items()}
 

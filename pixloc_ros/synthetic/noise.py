@@ -87,12 +87,12 @@ def fbm(rng: np.random.Generator, height: int, width: int, cell: float, octaves:
         sheet = sheets[k - 1]
         size = len(sheet)
         y = rng.uniform(0, size) + np.arange(height) / aspect
-        columns = sheet[:, (int(rng.uniform(0, size)) + np.arange(width)) % size]
+        x = (int(rng.uniform(0, size)) + np.arange(width)) % size
         low = y.astype(int)
-        piece = columns[low % size]
+        piece = sheet.take(low % size, 0).take(x, 1)
         if aspect != 1.0:
             part = (y - low).astype(np.float32)[:, None]
-            piece = piece + part * (columns[(low + 1) % size] - piece)
+            piece += part * (sheet.take((low + 1) % size, 0).take(x, 1) - piece)
         total += weight * piece
         power += weight * weight
         weight *= gain

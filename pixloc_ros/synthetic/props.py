@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from pixloc_ros.synthetic import materials, signs
+from pixloc_ros.synthetic.atlas import mip_levels
 from pixloc_ros.synthetic.facades import PAINT, Canvas
 from pixloc_ros.synthetic.faces import FaceList, Skin
 
@@ -23,12 +24,15 @@ class Kit:
 
     def __init__(self, bank) -> None:
         self.bank = bank
-        self.base = {name: bank.add(image) for name, image in materials.library().items()}
-        flat = np.ones((4, 4, 4), np.float32)
-        flat[..., 3] = 0.55
-        self.paint = bank.add(flat)
-        self.cars = [{part: bank.add(image) for part, image in style.items()}
-                     for style in car_textures()]
+        shared, cars = _shared_levels()
+        self.base = {name: bank.add_levels(levels) for name, levels in shared.items()}
+        self.cars = [{part: bank.add_levels(levels) for part, levels in style.items()}
+                     for style in cars]
+
+    def detail(self, material: str) -> dict:
+        """Arguments of a Skin that lay the fine structure of a material over a baked texture."""
+        return {"detail": self.base[material + " detail"],
+                "detail_density": materials.DETAIL_DENSITY[material]}
 
     def plain(self, name: str, color, density: float | None = None, gloss: float = 0.0) -> Skin:
         """A library material in a colour (display-referred RGB)."""
@@ -39,7 +43,7 @@ class Kit:
 
     def lacquer(self, color, gloss: float = 0.5) -> Skin:
         """Smooth paint."""
-        return Skin(self.paint, 1.0, tuple(float(c) ** 2 for c in np.broadcast_to(color, 3)),
+        return Skin(self.base["paint"], 1.0, tuple(float(c) ** 2 for c in np.broadcast_to(color, 3)),
                     gloss=gloss)
 
     def image(self, pixels: np.ndarray, gloss: float = 0.3) -> Skin:
@@ -193,7 +197,7 @@ def fence(faces: FaceList, kit: Kit, rng, start, end, kind: str) -> None:
             shrub(faces, kit, rng, spot, rng.uniform(0.5, 0.8))
     elif kind == "wall":
         h = rng.uniform(0.7, 2.2)
-        material, color = [("brick", (0.52, 0.34, 0.27)), ("ashlar", (0.55, 0.52, 0.46)),
+        material, color = [("brick", (0.55, 0.42, 0.36)), ("ashlar", (0.55, 0.52, 0.46)),
                            ("plaster", (0.7, 0.67, 0.6))][rng.integers(0, 3)]
         skin = kit.plain(material, np.array(color) * rng.uniform(0.75, 1.15))
         faces.add_box(middle + [0, 0, h / 2], (length / 2, 0.12, h / 2), yaw, skin, rng)
@@ -266,9 +270,14 @@ def _cabin(faces, skin, lacquer, base, turn, low, high, wide, narrow, waist, roo
 
 
 @lru_cache(maxsize=1)
-def car_textures() -> tuple[dict[str, np.ndarray], ...]:
-    """Skins of four cars in white, to be tinted."""
-    return tuple(_car_style(np.random.default_rng(900 + k)) for k in range(4))
+def _shared_levels() -> tuple[dict, list[dict]]:
+    """Mip chains of the material library, and of the skins of six cars in white, to be tinted."""
+    flat = np.ones((4, 4, 4), np.float32)
+    flat[..., 3] = 0.55
+    base = {name: mip_levels(image) for name, image in materials.library().items()}
+    base["paint"] = mip_levels(flat)
+    cars = [_car_style(np.random.default_rng(900 + k)) for k in range(6)]
+    return base, [{part: mip_levels(image) for part, image in car.items()} for car in cars]
 
 
 def _car_style(rng) -> dict[str, np.ndarray]:

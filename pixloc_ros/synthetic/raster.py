@@ -139,12 +139,12 @@ def _paint(tiles, best, owner, tile_of, face_of, matrices, taper, cut_out) -> No
     for k, number in enumerate(alive):
         face = face_of[first[:number] + k]
         a, b, w = torch.bmm(matrices[face], tiles[:number]).unbind(1)
-        lean = taper[face]
-        inside = torch.minimum(w - a.abs() - (lean / 2)[:, None] * (b + w), w - b.abs())
-        visible = (inside >= 0) & (w > near[:number])
+        inside = torch.minimum(w - a.abs() - (taper[face] / 2)[:, None] * (b + w), w - b.abs())
+        depth = near[:number]
+        visible = (inside >= 0) & (w > depth)
         if cut_out is not None:
             visible = cut_out(visible, face, a, b, w)
-        near[:number] = torch.where(visible, w, near[:number])
+        near[:number] = torch.where(visible, w, depth)
         who[:number] = torch.where(visible, face[:, None], who[:number])
     best[order], owner[order] = near, who
 

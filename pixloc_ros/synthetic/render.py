@@ -43,9 +43,9 @@ def render(world, camera: Camera, T_map_cam: np.ndarray, lighting: Lighting | No
     rays = pixel_rays(camera.to(device))
     spacing = float((rays[0, -1] - rays[0, 0]).norm()) / max(1, rays.shape[1] - 1)
     visible = rasterise(scene.faces, rays, R, t, spacing)
-    right, down = ray_steps(rays)
-    radiance = shading.shade(scene, visible, rays, right, down, T, lighting, spacing)
-    radiance = smooth(scene.faces, visible, radiance, rays, right, down, spacing)
+    fan = _fan(rays)
+    radiance = shading.shade(scene, visible, fan, T, lighting, spacing)
+    radiance = smooth(scene.faces, visible, radiance, fan, spacing)
     depth = torch.where(visible.face >= 0, 1 / visible.inverse_depth,
                         torch.full_like(visible.inverse_depth, torch.inf))
     return Rendering(expose(radiance, rays, sensor or Sensor(), seed), depth)
@@ -61,8 +61,9 @@ def pixel_rays(camera: Camera) -> torch.Tensor:
     return camera.rays(pixels).view(height, width, 3).float()
 
 
-def ray_steps(rays: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Change of the ray per pixel to the right and down, (H,W,3) each."""
+def _fan(rays: torch.Tensor) -> torch.Tensor:
+    """(3,3,H*W): each pixel's ray, and the change of the ray per pixel to the right and down."""
     right = torch.diff(rays, dim=1)
     down = torch.diff(rays, dim=0)
-    return torch.cat([right, right[:, -1:]], 1), torch.cat([down, down[-1:]], 0)
+    right, down = torch.cat([right, right[:, -1:]], 1), torch.cat([down, down[-1:]], 0)
+    return torch.stack([rays, right, down]).view(3, -1, 3).transpose(1, 2).contiguous()

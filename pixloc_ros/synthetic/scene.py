@@ -22,17 +22,19 @@ class DepthView:
     scale: float
     shift: torch.Tensor
     inverse_depth: torch.Tensor
-    smoothed: tuple[torch.Tensor, ...] | None = None
+    smoothed: torch.Tensor | None = None
 
 
 @dataclass
 class Scene:
-    """Tensors of one world on one device. Per face, float32: normal (F,3), uv (F,4), detail_uv (F,4),
-    tint (F,3), gloss (F,); texture, detail (F,) int64. `core` (2,3): box that casts shadows.
+    """Tensors of one world on one device. Per face, float32: normal (F,3), tangent (F,2,3: unit
+    half_u, half_v), uv (4,F), detail_uv (4,F), tint (3,F), gloss (F,); texture, detail (F,) int64.
+    `core` (2,3): the box whose contents cast shadows.
     """
 
     faces: FaceSet
     normal: torch.Tensor
+    tangent: torch.Tensor
     uv: torch.Tensor
     detail_uv: torch.Tensor
     tint: torch.Tensor
@@ -45,6 +47,8 @@ class Scene:
     core: np.ndarray
     shadow_resolution: float
     _views: dict = field(default_factory=dict)
+
+    UP = np.array([0.0, 0.0, 1.0])
 
     @staticmethod
     def build(face_list: FaceList, sizes, texels, table, masks, cloud_texture: int,
@@ -61,7 +65,10 @@ class Scene:
                         masks.to(device))
         normal = torch.linalg.cross(faces.half_u, faces.half_v)
         normal = (normal / normal.norm(dim=1, keepdim=True)).float()
-        return Scene(faces, normal, real("uv"), real("detail_uv"), real("tint"), real("gloss"),
+        tangent = torch.stack([faces.half_u, faces.half_v], 1)
+        tangent = (tangent / tangent.norm(dim=2, keepdim=True)).float()
+        return Scene(faces, normal, tangent, real("uv").T.contiguous(),
+                     real("detail_uv").T.contiguous(), real("tint").T.contiguous(), real("gloss"),
                      real("texture", torch.int64), real("detail", torch.int64),
                      texels.to(device), table.to(device), cloud_texture, core, shadow_resolution)
 

@@ -46,8 +46,8 @@ class Sensor:
 
 
 def expose(radiance: torch.Tensor, rays: torch.Tensor, sensor: Sensor, seed: int) -> torch.Tensor:
-    """Linear radiance (H,W,3) and its rays (H,W,3) -> image (3,H,W) in [0,1]."""
-    image = radiance.permute(2, 0, 1)
+    """Linear radiance (3,H,W) and its rays (H,W,3) -> image (3,H,W) in [0,1]."""
+    image = radiance
     if sensor.blur > 0:
         image = _blur(image, sensor.blur)
     gain = sensor.exposure

@@ -45,7 +45,7 @@ def lettering(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     return out
 
 
-def vivid(rng: np.random.Generator, saturation: float = 0.7) -> np.ndarray:
+def vivid(rng: np.random.Generator, saturation: float = 0.5) -> np.ndarray:
     """A random RGB colour (3,) float32."""
     base = rng.uniform(0.1, 0.95)
     color = base + saturation * (rng.uniform(0, 1, 3) - 0.5)
@@ -94,10 +94,10 @@ def scribble(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     for _ in range(rng.integers(2, 5)):
         knots = rng.uniform(0.1, 0.9, (4, 2)) * (height, width)
-        s = np.linspace(0, 1, 24)[:, None]
+        s = np.linspace(0, 1, 16)[:, None]
         path = ((1 - s) ** 3 * knots[0] + 3 * s * (1 - s) ** 2 * knots[1]
                 + 3 * s * s * (1 - s) * knots[2] + s**3 * knots[3])
-        thick = rng.uniform(0.03, 0.06) * height
+        thick = rng.uniform(0.04, 0.07) * height
         for py, px in path:
             out = np.maximum(out, np.clip(thick - np.hypot(y - py, x - px) + 0.5, 0, 1))
     return out

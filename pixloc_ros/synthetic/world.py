@@ -41,6 +41,7 @@ class StreetWorld:
         rng = np.random.default_rng([seed, 1])
         self.road_half = rng.uniform(3.9, 4.8)
         self.pavement = rng.uniform(1.4, 3.0)
+        self.green = rng.random()  # 0: closed rows of tall houses and shops, 1: gardens and trees
         self._bend = rng.normal(0, 0.0008, 2)
         self._bank = TextureBank()
         self._kit = props.Kit(self._bank)
@@ -100,16 +101,14 @@ class StreetWorld:
         start, end = -18.0, o.length + 18.0
         span = end - start
         road = bank.add(ground.bake_road(rng, span, 2 * self.road_half, o.density))
-        terrain = Skin(bank.add(ground.bake_terrain(rng)), 8.0, detail=kit.base["plaster"],
-                       detail_density=100.0)
+        terrain = Skin(bank.add(ground.bake_terrain(rng)), 8.0, **kit.detail("concrete"))
         center = self.place(o.length / 2, 0, -0.02)
         self._fixed.add(center, [0, -400, 0], [400, 0, 0], terrain)
         walks = {side: bank.add(ground.bake_pavement(rng, span, self.pavement + 1.5, o.density))
                  for side in (-1, 1)}
-        skins = {side: Skin(walks[side], o.density, detail=kit.base["concrete"],
-                            detail_density=250.0) for side in walks}
+        skins = {side: Skin(walks[side], o.density, **kit.detail("concrete")) for side in walks}
         kerb = kit.plain("concrete", 0.5)
-        surface = Skin(road, o.density, detail=kit.base["grain"], detail_density=400.0)
+        surface = Skin(road, o.density, **kit.detail("grain"))
         for k, s in enumerate(np.arange(start, end, _SEGMENT)):
             theta = self.heading(s + _SEGMENT / 2)
             along = np.array([np.cos(theta), np.sin(theta), 0])
@@ -134,20 +133,26 @@ class StreetWorld:
         s = -14.0
         front = self.road_half + self.pavement
         while s < self.options.length + 10:
-            kind = rng.random()
             width = rng.uniform(6, 15)
-            if kind < 0.8:
-                setback = rng.choice([0.0, 0.0, rng.uniform(0.5, 1.2), rng.uniform(2.0, 4.0)])
+            setback = rng.uniform(2.0, 6.0) if rng.random() < self.green else rng.choice(
+                [0.0, 0.0, rng.uniform(0.4, 1.2)])
+            if rng.random() < 0.88 - 0.25 * self.green:
                 self._house(rng, s, width, side, front + setback)
-                if setback > 1.5:
-                    self._boundary(rng, s, s + width, side * (front + 0.3))
             else:
-                width = rng.uniform(4, 9)
+                setback = width = rng.uniform(4, 9)
+            if setback > 1.5:
                 self._boundary(rng, s, s + width, side * (front + 0.3))
-                for _ in range(rng.integers(1, 4)):
-                    spot = self.place(s + rng.uniform(1, width - 1), side * (front + rng.uniform(2, 8)))
-                    props.tree(self._fixed, self._kit, rng, spot, rng.uniform(4, 9))
-            s += width + (rng.uniform(1.0, 3.5) if rng.random() < 0.3 else 0.0)
+                self._garden(rng, s, width, side, front, setback)
+            gap = rng.random() < 0.2 + 0.6 * self.green
+            s += width + (rng.uniform(1.0, 4.0) if gap else 0.0)
+
+    def _garden(self, rng, s: float, width: float, side: int, front: float, depth: float) -> None:
+        for _ in range(rng.integers(0, 4)):
+            spot = self.place(s + rng.uniform(0.5, width), side * (front + rng.uniform(1.0, depth)))
+            if rng.random() < 0.5:
+                props.tree(self._fixed, self._kit, rng, spot, rng.uniform(3.5, 9))
+            else:
+                props.shrub(self._fixed, self._kit, rng, spot, rng.uniform(0.8, 2.2))
 
     def _boundary(self, rng, s0: float, s1: float, d: float) -> None:
         kind = ("hedge", "wall", "railing")[rng.integers(0, 3)]
@@ -156,7 +161,7 @@ class StreetWorld:
 
     def _house(self, rng, s: float, width: float, side: int, front: float) -> None:
         floor = rng.uniform(2.7, 3.4)
-        height = floor * rng.integers(1, 5) + rng.uniform(0.6, 1.6)
+        height = floor * rng.integers(1, 3 if rng.random() < self.green else 5) + rng.uniform(0.6, 1.6)
         depth = rng.uniform(7, 11)
         theta = self.heading(s + width / 2)
         center = self.place(s + width / 2, side * (front + depth / 2), height / 2)
@@ -237,16 +242,14 @@ def build_house(faces: FaceList, kit: props.Kit, rng, center, size, yaw: float, 
     depth, width, height = size
     style = facades.WALL_STYLES[rng.choice(5, p=[0.42, 0.26, 0.12, 0.12, 0.08])]
     color = facades.wall_color(rng, style)
-    detail = kit.base["concrete" if style == "concrete" else style]
-    fine = dict(detail=detail, detail_density=materials.DETAIL_DENSITY[style])
+    fine = kit.detail(style)
     shop = height > 3.6 and rng.random() < 0.35
     pixels, openings = facades.bake_facade(rng, width, height, style, color, density, shop, floor)
     front = Skin(kit.bank.add(pixels), pixels.shape[1] / width, **fine)
-    blank = [Skin(kit.bank.add(facades.bake_wall(rng, depth, height, color, density / 2)),
-                  density / 2, **fine) for _ in range(2)]
+    blank = Skin(kit.bank.add(facades.bake_wall(rng, depth, height, color, density / 2)),
+                 density / 2, **fine)
     faces.add_box(center, (depth / 2, width / 2, height / 2), yaw,
-                  {"default": blank[0], "front": front, "left": blank[0], "right": blank[1]},
-                  skip=("bottom", "top"))
+                  {"default": blank, "front": front}, skip=("bottom", "top"))
     base = np.asarray(center) - [0, 0, height / 2]
     turn = np.array([[np.cos(yaw), -np.sin(yaw), 0], [np.sin(yaw), np.cos(yaw), 0], [0, 0, 1.0]])
     _roof(faces, kit, rng, np.asarray(center) + [0, 0, height / 2], depth, width, yaw)
@@ -302,7 +305,7 @@ def _roof(faces, kit, rng, top, depth: float, width: float, yaw: float) -> None:
         rise = min(depth, width) * rng.uniform(0.2, 0.3)
         lean = rng.uniform(0.55, 0.9)
         faces.add_box(top + [0, 0, rise / 2], (depth / 2 + 0.3, width / 2 + 0.3, rise / 2), yaw, tiles,
-                      rng, taper=lean)
+                      rng, taper=lean, skip=())
     else:
         rim = kit.plain("concrete", rng.uniform(0.45, 0.75))
         faces.add_box(top + [0, 0, 0.15], (depth / 2 + 0.15, width / 2 + 0.02, 0.15), yaw, rim, rng,
