@@ -42,8 +42,8 @@ class Lighting:
 
     @staticmethod
     def preset(name: str) -> Lighting:
-        """"noon", "evening" or "overcast"; KeyError otherwise."""
-        return _PRESETS[name]
+        """One of PRESETS: "noon", "evening" or "overcast"; KeyError otherwise."""
+        return PRESETS[name]
 
     @staticmethod
     def random(rng: np.random.Generator) -> Lighting:
@@ -64,7 +64,7 @@ class Lighting:
                         cover, tuple(rng.uniform(0, 1, 2)), float(rng.choice([6e-4, 2e-3, 6e-3])))
 
 
-_PRESETS = {
+PRESETS = {
     "noon": Lighting(),
     "evening": Lighting(2.6, 0.24, (2.6, 1.65, 0.85), (0.55, 0.62, 0.85), (0.24, 0.2, 0.17),
                         (0.3, 0.42, 0.75), (1.25, 0.95, 0.7), 0.25, (0.4, 0.1), 0.003),
