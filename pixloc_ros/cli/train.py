@@ -68,7 +68,7 @@ def train(config_path: Path, out: Path, views: Path, device: str, console: Conso
     validation = trainer.validate()
     save_checkpoint(net, out / "checkpoint", card={
         "name": config.name, "training": to_dict(config), "skipped_steps": trainer.skipped,
-        "validation": validation})
+        "validation": validation}, half_precision=True)
     console.print({key: round(value, 4) for key, value in validation.items()})
 
 
