@@ -44,7 +44,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     source.add_argument("--model", type=Path, help="folder of a COLMAP or hloc model (bin or txt)")
     source.add_argument("--drive", metavar="PLACE",
                         help="images with poses (folder, folder:session or bag) to triangulate")
-    parser.add_argument("--images", type=Path, help="folder that the model's image names start from")
+    parser.add_argument("--images", type=Path,
+                        help="folder that the model's image names start from")
     parser.add_argument("--out", type=Path, required=True, help="folder of the map")
     parser.add_argument("--checkpoint", default="small", help="shipped name, folder or .tar")
     parser.add_argument("--device", default="cpu")

@@ -24,7 +24,7 @@ T_BODY_OPTICAL = np.array(
 
 @dataclass(frozen=True)
 class Odometry:
-    """Poses of the body in a frame that drifts: `stamps_ns` (M,) increasing, `T_odom_base` (M,4,4)."""
+    """Body poses in a frame that drifts: `stamps_ns` (M,) increasing, `T_odom_base` (M, 4, 4)."""
 
     stamps_ns: np.ndarray
     T_odom_base: np.ndarray

@@ -1,4 +1,4 @@
-"""Builds a feature map: the network sees every keyframe once, its features at the points are kept."""
+"""Builds a feature map: the network sees every keyframe once, its features are kept."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from pixloc_ros.core.alignment import sample_reference
-from pixloc_ros.core.errors import DataError, MapError
+from pixloc_ros.core.errors import DataError
 from pixloc_ros.core.feature_map import format as fmt
 from pixloc_ros.core.feature_map.select import spread
 from pixloc_ros.core.feature_map.writer import MapWriter

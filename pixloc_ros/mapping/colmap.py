@@ -68,7 +68,8 @@ def read_model(path: str | Path) -> SfmModel:
         raise MapError(f"{path / ('cameras' + suffix)}: {error}") from error
     except (RuntimeError, ValueError, IndexError, MemoryError) as error:
         reason = str(error).strip().splitlines()[-1:] or ["unreadable"]
-        raise MapError(f"{path}: not a readable COLMAP model ({reason[0]}); export it again") from error
+        message = f"{path}: not a readable COLMAP model ({reason[0]}); export it again"
+        raise MapError(message) from error
     if len(model.names) == 0:
         raise MapError(f"{path / ('images' + suffix)}: no image with a pose; run the SfM again")
     if len(model.points) == 0:

@@ -1,4 +1,4 @@
-"""Are the files of a binary COLMAP model whole? COLMAP itself does not look, and reads on for ever."""
+"""Are the files of a binary COLMAP model whole? COLMAP does not look, and reads on for ever."""
 
 from __future__ import annotations
 

@@ -32,7 +32,10 @@ class MapSummary:
             ("checkpoint", f"{info.checkpoint_name} ({info.checkpoint[:12]})"),
             ("levels", ", ".join(f"1/{a} x {b}" for a, b in zip(info.strides, info.dims))),
             ("image size", f"longer side at most {info.resize} px"),
-            ("keyframes", f"{info.num_keyframes} in {len(info.tiles)} tiles of {info.tile_size:g} m"),
+            (
+                "keyframes",
+                f"{info.num_keyframes} in {len(info.tiles)} tiles of {info.tile_size:g} m",
+            ),
             ("points", f"{info.num_points} (observed {info.num_observations} times)"),
             ("size on disk", f"{megabytes:.1f} MB"),
         ]
@@ -101,8 +104,9 @@ def warnings(statistics: dict[str, float], metric: bool) -> tuple[str, ...]:
         )
     if statistics["points_per_keyframe_p10"] < FEW_POINTS:
         found.append(
-            f"few points: a tenth of the keyframes have {statistics['points_per_keyframe_p10']:.0f} "
-            f"or fewer ({FEW_POINTS} are wanted); map with more overlap or more texture"
+            "few points: a tenth of the keyframes have "
+            f"{statistics['points_per_keyframe_p10']:.0f} or fewer "
+            f"({FEW_POINTS} are wanted); map with more overlap or more texture"
         )
     if statistics["reprojection_error_mean"] > 2:
         found.append(

@@ -12,7 +12,7 @@ from pixloc_ros.core.feature_map.select import spread
 
 @dataclass(frozen=True)
 class KeyPoints:
-    """Key points of an image: `xy` (N, 2) float64 pixels, `descriptors` (N, 128) float32, unit norm.
+    """Key points: `xy` (N, 2) float64 pixels, `descriptors` (N, 128) float32 of unit norm.
 
     Descriptors are RootSIFT (Arandjelovic and Zisserman, CVPR 2012): their dot product is the
     Hellinger kernel of the SIFT histograms.
@@ -50,7 +50,9 @@ def extract(image: np.ndarray, max_features: int = 3000, max_image_size: int = 1
     return KeyPoints((xy[chosen] + 0.5) * scale - 0.5, root.astype(np.float32))
 
 
-def match(a: np.ndarray, b: np.ndarray, ratio: float = 0.8, max_distance: float = 0.7) -> np.ndarray:
+def match(
+    a: np.ndarray, b: np.ndarray, ratio: float = 0.8, max_distance: float = 0.7
+) -> np.ndarray:
     """Mutual nearest neighbours of unit descriptors a (N, 128) and b (M, 128) -> (K, 2) rows.
 
     ratio: nearest over second nearest distance at most.

@@ -67,7 +67,7 @@ class SiftPnp:
         return nearest[np.isfinite(cost[nearest])]
 
     def _detect(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Descriptors (n, 128) of a model image at its observations, and their rows of points (n,)."""
+        """Descriptors (n, 128) of a model image at its observations, and rows of points (n,)."""
         found = sift.extract(read_image(self._image_dir / self._model.names[index]))
         span = slice(self._starts[index], self._starts[index + 1])
         observed, rows = self._model.observation_xy[span], self._model.observation_point[span]

@@ -1,4 +1,4 @@
-"""Posed images -> COLMAP model: SIFT, matching under the known poses, triangulation at fixed poses."""
+"""Posed images -> COLMAP model: SIFT, matching and triangulation under the known poses."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def triangulate(
     """Make a COLMAP model of images with known poses; returns its folder, `out_dir`.
 
     The poses are taken as they are. The model's frame is that of the poses, in metres. Key points
-    found are kept in `<out_dir>.partial` until the end, so that an interrupted run continues. Raises
-    DataError when an image cannot be used, MapError when nothing could be triangulated.
+    found are kept in `<out_dir>.partial` until the end, so that an interrupted run continues.
+    Raises DataError when an image cannot be used, MapError when nothing could be triangulated.
     """
     out_dir = Path(out_dir)
     if out_dir.exists() and not (out_dir / "points3D.bin").is_file():

@@ -1,4 +1,4 @@
-"""A textured corridor, drawn exactly by ray and plane: images, poses and depth for mapping tests."""
+"""A textured corridor, drawn exactly by ray and plane: images, poses and depth."""
 
 from __future__ import annotations
 
@@ -32,17 +32,16 @@ def pose(x: float, y: float = 0.0, yaw: float = 0.0) -> np.ndarray:
 @lru_cache
 def _texture() -> np.ndarray:
     random = np.random.default_rng(3)
-    layers = [cv2.resize(random.random((n, n), np.float32), (1024, 1024), interpolation=cv2.INTER_CUBIC)
-              for n in (16, 64, 200, 400)]  # fmt: skip
-    image = sum(layers)
+    layers = [random.random((n, n), np.float32) for n in (16, 64, 200, 400)]
+    image = sum(cv2.resize(v, (1024, 1024), interpolation=cv2.INTER_CUBIC) for v in layers)
     return ((image - image.min()) / np.ptp(image) * 255).astype(np.float32)
 
 
 def render(T_map_cam: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """uint8 (H, W) image, and the map points (H, W, 3) that its pixels see."""
     u, v = np.meshgrid(np.arange(WIDTH), np.arange(HEIGHT))
-    rays = np.stack([(u - (WIDTH - 1) / 2) / FOCAL, (v - (HEIGHT - 1) / 2) / FOCAL, np.ones_like(u)], -1)
-    rays = rays @ T_map_cam[:3, :3].T
+    x, y = (u - (WIDTH - 1) / 2) / FOCAL, (v - (HEIGHT - 1) / 2) / FOCAL
+    rays = np.stack([x, y, np.ones_like(x)], -1) @ T_map_cam[:3, :3].T
     origin = T_map_cam[:3, 3]
     depth = np.full(u.shape, np.inf)
     uv = np.zeros((*u.shape, 2), np.float32)
@@ -61,7 +60,7 @@ def render(T_map_cam: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def drive(folder: Path, frames: int = 7, step: float = 0.5) -> Drive:
     """An image-folder drive along the corridor, with ground truth."""
-    poses = np.stack([pose(i * step, 0.15 * np.sin(i), 0.03 * np.cos(2 * i)) for i in range(frames)])
+    poses = [pose(i * step, 0.15 * np.sin(i), 0.03 * np.cos(2 * i)) for i in range(frames)]
     made = Drive(
         name="corridor",
         names=tuple(f"{i}.png" for i in range(frames)),
@@ -69,6 +68,6 @@ def drive(folder: Path, frames: int = 7, step: float = 0.5) -> Drive:
         camera=camera(),
         T_base_cam=T_BODY_OPTICAL,
         load=lambda i: render(poses[i])[0],
-        T_map_base=poses @ np.linalg.inv(T_BODY_OPTICAL),
+        T_map_base=np.stack(poses) @ np.linalg.inv(T_BODY_OPTICAL),
     )
     return read_drive(write_drive(folder, made, suffix=".png"))

@@ -13,7 +13,8 @@ from pixloc_ros.core.errors import MapError
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.mapping.colmap import read_model, to_colmap
 
-POSES = transforms.exp(np.array([[0.1, 0.2, 3, 0.1, 0, 0], [-0.5, 0.1, 3, 0, 0.1, 0]]))  # T_cam_world
+# T_cam_world
+POSES = transforms.exp(np.array([[0.1, 0.2, 3, 0.1, 0, 0], [-0.5, 0.1, 3, 0, 0.1, 0]]))
 
 
 @pytest.fixture(scope="module")

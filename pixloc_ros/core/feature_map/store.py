@@ -1,4 +1,4 @@
-"""Opens a feature map and answers: which points should this camera see, and what do they look like?"""
+"""An open feature map: which points should a camera see, and what do they look like?"""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class FeatureMap:
         return self._keyframes["count"].astype(np.int64)
 
     def point_cloud(self, max_points: int = 200_000) -> np.ndarray:
-        """Up to `max_points` of the map's points, (P, 3) float64 in the map frame, evenly thinned."""
+        """Up to `max_points` of the points, (P, 3) float64 in the map frame, evenly thinned."""
         total = sum(tile.points for tile in self.info.tiles)
         step = max(1, -(-total // max(max_points, 1)))
         clouds, ids = [np.zeros((0, 3))], [np.zeros(0, np.int64)]

@@ -37,8 +37,8 @@ class MapWriter:
         """Write one tile.
 
         keyframes: (k,) KEYFRAME_DTYPE with poses, names, `first` and `count` set. tensors: those
-        that the format lists, with `points` (P, 3) float64 in map coordinates; `observation_keyframe`
-        is filled in here.
+        that the format lists, with `points` (P, 3) float64 in map coordinates;
+        `observation_keyframe` is filled in here.
         """
         index, row = len(self._tiles), sum(map(len, self._keyframes))
         origin = tile_origin(cell, self._tile_size, keyframes)
