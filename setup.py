@@ -53,6 +53,7 @@ setup(
     ],
     python_requires=">=3.10",
     install_requires=["setuptools"],
+    extras_require={"test": ["pytest"]},  # tells colcon which runner to use
     zip_safe=False,
     maintainer="pixloc_ros",
     maintainer_email="pixloc_ros@example.com",
