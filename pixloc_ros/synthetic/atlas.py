@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 
 LEVELS = 21  # half-octave mip levels, enough for 1024 texels down to one
-MAX_TAPS = 4
-_SHARPER = 0.3  # half octaves by which mips are chosen finer than one texel per pixel
+MAX_TAPS = 6
+_SHARPER = 0.5  # half octaves by which mips are chosen finer than one texel per pixel
 
 
 class TextureBank:

@@ -105,8 +105,8 @@ def bake_wall(rng: np.random.Generator, width: float, height: float, color, dens
 
 def _wall(canvas: Canvas, rng, color) -> None:
     rows, cols = canvas.rows, canvas.cols
-    broad = fbm(rng, rows, cols, 3.0 * canvas.density, 6, 0.6)
-    canvas.pixels[..., :3] = np.asarray(color, np.float32) * (1 + 0.055 * broad[..., None])
+    broad = fbm(rng, rows, cols, 3.0 * canvas.density, 7, 0.75)
+    canvas.pixels[..., :3] = np.asarray(color, np.float32) * (1 + 0.075 * broad[..., None])
 
 
 def _weather(canvas: Canvas, rng) -> None:

@@ -12,7 +12,8 @@ def bake_road(rng: np.random.Generator, length: float, width: float, density: fl
     rows, cols = round(width * density), round(length * density)
     tone = rng.uniform(0.27, 0.4)
     out = np.full((rows, cols), tone, np.float32)
-    out *= 1 + 0.07 * fbm(rng, rows, cols, 4 * density, 7, 0.65)
+    out *= 1 + 0.10 * fbm(rng, rows, cols, 4 * density, 8, 0.8)
+    _speckle(out, rng, 0.012)
     out *= 1 + 0.05 * fbm(rng, cols, rows, 0.7 * density, 4, aspect=12.0).T
     for side in (-1, 1):
         for wheel in (0.25, 0.62):
@@ -35,7 +36,8 @@ def bake_pavement(rng: np.random.Generator, length: float, width: float, density
     rows, cols = max(8, round(width * density)), round(length * density)
     tone = rng.uniform(0.38, 0.56)
     out = np.full((rows, cols), tone, np.float32)
-    out *= 1 + 0.06 * fbm(rng, rows, cols, 2 * density, 6, 0.65)
+    out *= 1 + 0.08 * fbm(rng, rows, cols, 2 * density, 7, 0.8)
+    _speckle(out, rng, 0.006)
     pitch = rng.choice([0.3, 0.4, 0.5, 0.6]) * density
     across, along = np.arange(rows) / pitch, np.arange(cols) / (pitch * rng.choice([1.0, 1.5]))
     shade = rng.normal(0, 0.05, (int(across[-1]) + 1, int(along[-1]) + 2)).astype(np.float32)
@@ -48,8 +50,6 @@ def bake_pavement(rng: np.random.Generator, length: float, width: float, density
     out *= np.where(joint_along | joint_across[:, None], 0.78, 1.0)
     _cracks(out, rng, density)
     _patches(out, rng, density, rate=0.03)
-    gum = rng.random((rows, cols)) < 0.0006
-    out[gum] *= rng.uniform(0.5, 1.4)
     edge = max(2, round(0.15 * density))
     stones = rng.normal(1.08, 0.06, cols // max(1, round(density)) + 1)
     out[:edge] = tone * np.repeat(stones, max(1, round(density)))[:cols]
@@ -63,6 +63,18 @@ def bake_terrain(rng: np.random.Generator, size: int = 512) -> np.ndarray:
     tone = 1 + 0.12 * seamless_fbm(rng, size, size, 24, 5, 0.7)[..., None]
     grass, gravel = np.array([0.33, 0.40, 0.21]), np.array([0.50, 0.46, 0.39])
     return np.clip((grass * (1 - mix) + gravel * mix) * tone, 0, 1).astype(np.float32)
+
+
+def _speckle(out: np.ndarray, rng, share: float) -> None:
+    """Light and dark stones, chewing gum, scraps: single texels and small blots."""
+    rows, cols = out.shape
+    count = int(share * rows * cols)
+    y, x = rng.integers(0, rows - 1, count), rng.integers(0, cols - 1, count)
+    tone = rng.uniform(0.6, 1.45, count).astype(np.float32)
+    out[y, x] *= tone
+    large = slice(0, count // 4)
+    out[y[large] + 1, x[large]] *= tone[large]
+    out[y[large], x[large] + 1] *= tone[large]
 
 
 def _patches(out: np.ndarray, rng, density: float, rate: float = 0.02) -> None:
