@@ -27,6 +27,8 @@ IMAGE_MARGIN = 0.15
 #: further than the keyframe that gave it.
 MIN_COS_VIEW = 0.5
 MAX_SCALE_CHANGE = 3.0
+#: What a point seen by two keyframes only is worth beside one that a third confirms.
+UNCONFIRMED_WORTH = 0.5
 #: Points are spread over about this many cells of the image.
 SPREAD_CELLS = 128
 
@@ -134,8 +136,8 @@ def choose(
     ok &= ((p2d >= -margin) & (p2d <= size + margin)).all(1)
     ok &= (cos_view >= MIN_COS_VIEW) & (scale <= MAX_SCALE_CHANGE) & (scale >= 1 / MAX_SCALE_CHANGE)
     index = np.flatnonzero(ok)
-    rank = np.where(inside, ~candidates.confirmed, 2)
-    chosen = spread(p2d[index], candidates.score[index], size, budget, rank[index])
+    score = candidates.score * np.where(candidates.confirmed, 1.0, UNCONFIRMED_WORTH)
+    chosen = spread(p2d[index], score[index], size, budget, reserve=~inside[index])
     return index[chosen]
 
 
@@ -144,13 +146,13 @@ def spread(
     score: np.ndarray,
     size: np.ndarray,
     budget: int,
-    rank: np.ndarray | None = None,
+    reserve: np.ndarray | None = None,
 ) -> np.ndarray:
     """Indices of up to `budget` of the points p2d (N, 2), spread over an image of `size` (w, h).
 
     Round robin over the cells of a grid: first the best of every cell, then the second of every
-    cell, and so on, so that any first part of the result is spread as well. Points of a higher
-    `rank` (N,) come only after all those of lower ones.
+    cell, and so on, so that any first part of the result is spread as well. Points marked in
+    `reserve` (N,) come only after all the others.
     """
     if len(p2d) == 0:
         return np.zeros(0, np.int64)
@@ -161,4 +163,5 @@ def spread(
     starts = np.flatnonzero(np.diff(code[order], prepend=code[order[0]] - 1))
     turn = np.empty(len(p2d), np.int64)
     turn[order] = np.arange(len(p2d)) - np.repeat(starts, np.diff(starts, append=len(p2d)))
-    return np.lexsort((-score, turn, np.zeros(len(p2d)) if rank is None else rank))[:budget]
+    last = np.zeros(len(p2d), bool) if reserve is None else reserve
+    return np.lexsort((-score, turn, last))[:budget]

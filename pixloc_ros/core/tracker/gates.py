@@ -19,7 +19,7 @@ class GateConfig:
     """
 
     min_points: int = 40
-    min_inlier_ratio: float = 0.1
+    min_inlier_ratio: float = 0.08
     inlier_residual: float = 0.5
     max_cost: float = 0.08
     max_correction_m: float = 3.0

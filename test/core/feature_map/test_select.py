@@ -42,8 +42,8 @@ def test_spread_takes_the_best_of_every_cell_first():
     assert spread(p2d, score, size, 2).tolist() == [1, 4]
     assert sorted(spread(p2d, score, size, 4)) == [1, 2, 3, 4]
     assert spread(p2d, score, size, 9).tolist() == [1, 4, 2, 3, 0]
-    rank = np.array([0, 1, 0, 0, 0])
-    assert sorted(spread(p2d, score, size, 4, rank)) == [0, 2, 3, 4]
+    reserve = np.array([False, True, False, False, False])
+    assert sorted(spread(p2d, score, size, 4, reserve)) == [0, 2, 3, 4]
 
 
 def test_spread_of_a_cluster_and_a_background():
