@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 
 import rclpy
+from rclpy._rclpy_pybind11 import RCLError
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
@@ -35,6 +36,9 @@ def run_node(make_node: Callable[[], Node], close: Callable[[Node], None],
         executor.spin()
     except ExternalShutdownException:
         pass
+    except RCLError:
+        if rclpy.ok():  # else the signal came just before the executor looked at the context
+            raise
     finally:
         # Past this point Python would give the signals back to the system, which kills.
         for number in (signal.SIGINT, signal.SIGTERM):
