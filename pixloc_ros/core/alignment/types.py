@@ -61,7 +61,7 @@ class AlignerConfig:
         costs nothing).
     """
 
-    iterations: tuple[int, ...] = (15, 15, 15)
+    iterations: tuple[int, ...] = (8, 8, 12)
     pad: int = 2
     min_points: int = 10
     robust_alpha: float = 0.0
