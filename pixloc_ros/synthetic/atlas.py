@@ -62,8 +62,7 @@ def lookup(texels: torch.Tensor, rows: torch.Tensor, uv: torch.Tensor) -> torch.
     """Bilinear wrapped look-up. rows (3,n): offset, width, height of each point's mip level; uv (2,n)
     normalised. Returns (n,4) in units of 1/255."""
     offset, size = rows[0], rows[1:]
-    position = torch.frac(uv) * size - 0.5
-    position = torch.where(position < -0.5, position + size, position)
+    position = (uv - uv.floor()) * size - 0.5
     base = position.floor()
     fx, fy = (position - base).unsqueeze(-1)
     low = base.int()
@@ -103,7 +102,7 @@ def sample(texels: torch.Tensor, table: torch.Tensor, texture: torch.Tensor, uv:
         if chosen.numel() == 0:
             continue
         where = table.index_select(1, entry[chosen])
-        center, step = uv[:, chosen], axis[:, chosen]
+        center, step = uv.index_select(1, chosen), axis.index_select(1, chosen)
         total = lookup(texels, where, center + step * (0.5 / number - 0.5))
         for tap in range(1, number):
             total += lookup(texels, where, center + step * ((tap + 0.5) / number - 0.5))

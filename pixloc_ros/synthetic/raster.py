@@ -91,7 +91,10 @@ def rasterise(faces: FaceSet, rays: torch.Tensor, R: torch.Tensor, t: torch.Tens
     taper, mask = faces.taper[index].float(), faces.mask[index]
     best = torch.zeros((tiles.shape[0], tiles.shape[2]), device=device)
     owner = torch.full(best.shape, -1, dtype=torch.int64, device=device)
-    hit = ((low[None] <= tile_high[:, None]) & (high[None] >= tile_low[:, None])).all(2)  # (T,F)
+    hit = torch.ones((len(tiles), len(index)), dtype=torch.bool, device=device)
+    for axis in (0, 1):
+        hit &= low[:, axis] <= tile_high[:, axis, None]
+        hit &= high[:, axis] >= tile_low[:, axis, None]
     tile_of, face_of = torch.nonzero(hit, as_tuple=True)
     tile_of, face_of = _cull(tile_of, face_of, small, taper, mask >= 0, tile_low, tile_high)
     cutout = mask[face_of] >= 0

@@ -18,6 +18,7 @@ from pixloc_ros.synthetic.sky import mirrored, sky
 
 _HEIGHT_RESOLUTION = 0.2  # metres per pixel of the view from above
 _SHADOW_BIAS = 0.08  # metres
+_DETAIL_END, _DETAIL_FADE = 0.06, 0.02  # metres per pixel where fine structure is averaged out
 
 
 def shade(scene: Scene, visible: Visible, fan: torch.Tensor, T_map_cam: torch.Tensor,
@@ -34,22 +35,25 @@ def shade(scene: Scene, visible: Visible, fan: torch.Tensor, T_map_cam: torch.Te
     radiance = torch.empty((3, height * width), device=fan.device)
     if miss.numel():
         direction = T_map_cam[:3, :3].float() @ fan[0].index_select(1, miss)
-        radiance[:, miss] = sky(scene, direction, lighting, spacing)
+        radiance.index_copy_(1, miss, sky(scene, direction, lighting, spacing))
     if hit.numel():
         depth = 1 / visible.inverse_depth.view(-1)[hit]
-        radiance[:, hit] = _surface(scene, visible.matrices, face[hit], fan.index_select(2, hit),
-                                    depth, T_map_cam, lighting)
+        radiance.index_copy_(1, hit, _surface(scene, visible.matrices, face[hit],
+                                              fan.index_select(2, hit), depth, T_map_cam, lighting,
+                                              spacing))
     return radiance.view(3, height, width)
 
 
-def _surface(scene, matrices, face, fan, depth, T_map_cam, lighting):
+def _surface(scene, matrices, face, fan, depth, T_map_cam, lighting, spacing):
     """Radiance (3,n) of hit points: face (n,), their part of the fan (3,3,n), depth (n,)."""
     at, right, down = _face_coordinates(matrices, face, fan, depth)
     uv = scene.uv.index_select(1, face)
     base = sample(scene.texels, scene.table, scene.texture[face], uv[:2] * at + uv[2:],
                   uv[:2] * right, uv[:2] * down).T.contiguous()
     albedo = base[:3].square() * scene.tint.index_select(1, face)
-    slope = _add_detail(scene, face, albedo, 1 - base[3] / PAINT, at, right, down)
+    bare = (1 - base[3] / PAINT) * ((_DETAIL_END - depth * spacing) / _DETAIL_FADE).clamp(0, 1)
+    shade, *slope = _detail(scene, face, bare, at, right, down)
+    albedo *= 1 + shade
     direction = T_map_cam[:3, :3].float() @ fan[0]
     offset = direction * depth
     light = _irradiance(scene, face, slope, offset, T_map_cam[:3, 3], lighting)
@@ -58,7 +62,7 @@ def _surface(scene, matrices, face, fan, depth, T_map_cam, lighting):
     shiny = torch.nonzero(gloss > 0.02).squeeze(1)
     if shiny.numel():
         normal = scene.normal.index_select(0, face[shiny]).T
-        out[:, shiny] += gloss[shiny] * mirrored(direction[:, shiny], normal, lighting)
+        out[:, shiny] += gloss[shiny] * mirrored(direction.index_select(1, shiny), normal, lighting)
     fog = torch.exp(-lighting.haze * depth)
     return torch.lerp(_column(lighting.horizon, out) * 0.85, out, fog)
 
@@ -74,20 +78,18 @@ def _face_coordinates(matrices, face, fan, depth):
     return at[:2], right[:2] - at[:2] * right[2], down[:2] - at[:2] * down[2]
 
 
-def _add_detail(scene, face, albedo, bare, at, right, down):
-    """Multiply albedo (3,n) by the fine structure where the wall is `bare` (n,); slopes (2,n)."""
-    slope = torch.zeros_like(at)
+def _detail(scene, face, bare, at, right, down):
+    """Fine structure where the wall is `bare` (n,): relative brightness and the two slopes, (3,n)."""
+    out = torch.zeros((3, len(face)), device=at.device)
     chosen = torch.nonzero((scene.detail[face] >= 0) & (bare > 0.05)).squeeze(1)
     if chosen.numel():
         face = face[chosen]
         uv = scene.detail_uv.index_select(1, face)
-        fine = sample(scene.texels, scene.table, scene.detail[face],
-                      uv[:2] * at[:, chosen] + uv[2:], uv[:2] * right[:, chosen],
-                      uv[:2] * down[:, chosen], taps=2).T
-        fine = (2 * fine[:3] - 1) * bare[chosen]
-        albedo[:, chosen] *= 1 + fine[0]
-        slope[:, chosen] = fine[1:]
-    return slope
+        at, right, down = (x.index_select(1, chosen) for x in (at, right, down))
+        fine = sample(scene.texels, scene.table, scene.detail[face], uv[:2] * at + uv[2:],
+                      uv[:2] * right, uv[:2] * down, taps=2).T[:3]
+        out.index_copy_(1, chosen, (2 * fine - 1) * bare[chosen])
+    return out
 
 
 def _irradiance(scene, face, slope, offset, eye, lighting):
@@ -106,12 +108,12 @@ def _irradiance(scene, face, slope, offset, eye, lighting):
     ambient = values[:3] * (_openness(scene, offset, eye) * (1 - slope[1] * values[6]))
     if max(lighting.sun) <= 0:
         return ambient
-    lit = values[3] - (slope * values[4:6]).sum(0)
+    lit = values[3] - slope[0] * values[4] - slope[1] * values[5]
     lit = torch.where(values[3] > 0, lit, torch.zeros_like(lit)).clamp(min=0)
     facing = torch.nonzero(lit > 0).squeeze(1)
     view = scene.depth_view(lighting.direction, scene.shadow_resolution)
     normal = scene.normal.index_select(0, face[facing]).T
-    lit[facing] *= _sunlit(view, offset[:, facing] + 0.03 * normal, eye)
+    lit[facing] *= _sunlit(view, offset.index_select(1, facing) + 0.03 * normal, eye)
     return ambient + lit * direct
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 
 from pixloc_ros.synthetic.atlas import sample
 from pixloc_ros.synthetic.lighting import Lighting
@@ -14,7 +13,7 @@ _CLOUD_SCALE = 0.11  # cloud texture repeats per unit of the plane z = 1 above t
 
 def sky(scene: Scene, direction: torch.Tensor, lighting: Lighting, spacing: float) -> torch.Tensor:
     """Radiance (3,n) of the sky along directions (3,n) of the map frame, `spacing` radians apart."""
-    d = F.normalize(direction, dim=0)
+    d = direction * direction.square().sum(0).rsqrt()
     up = d[2].clamp(min=0.0)
     zenith, horizon, light, sun = (torch.tensor(c, device=d.device)[:, None] for c in (
         lighting.zenith, lighting.horizon, lighting.sky, lighting.sun))
@@ -38,7 +37,7 @@ def mirrored(direction: torch.Tensor, normal: torch.Tensor, lighting: Lighting) 
 
     direction, normal (3,n). Below the horizon it mirrors a dim street.
     """
-    d = F.normalize(direction, dim=0)
+    d = direction * direction.square().sum(0).rsqrt()
     cosine = (d * normal).sum(0)
     up = d[2] - 2 * cosine * normal[2]
     fresnel = 0.06 + 0.94 * (1 - cosine.abs()).clamp(0, 1) ** 5

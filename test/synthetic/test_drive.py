@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from pixloc_ros.core.geometry import transforms
+from pixloc_ros.synthetic.ahead import RenderAhead
 from pixloc_ros.synthetic.drive import DriveOptions, make_drive
 
 SMALL = DriveOptions(query_frames=10, size=(160, 96), focal=110.0)
@@ -57,3 +59,12 @@ def test_frames_are_reproducible(sessions):
     again = make_drive(5, SMALL)["query"]
     assert np.array_equal(sessions["query"].image(3), again.image(3))
     assert np.array_equal(sessions["query"].T_odom_base, again.T_odom_base)
+
+
+def test_rendering_ahead_changes_nothing(sessions):
+    threads = torch.get_num_threads()
+    query = sessions["query"]
+    ahead = RenderAhead(query)
+    for index in (2, 3, 4, 9, 0):
+        assert np.array_equal(ahead(index), query.image(index))
+    assert torch.get_num_threads() == threads
