@@ -13,7 +13,7 @@ from pixloc_ros.core.geometry.camera import Camera
 from pixloc_ros.core.geometry.pose import Pose
 from pixloc_ros.core.network import load_checkpoint
 
-OFFICIAL = AlignerConfig(translation_tolerance=0, rotation_tolerance=0)
+OFFICIAL = AlignerConfig(iterations=(15, 15, 15), translation_tolerance=0, rotation_tolerance=0)
 
 
 def pose12(vector):
