@@ -1,4 +1,4 @@
-"""make_drive: render a mapping run and a query run through the synthetic street as image folders."""
+"""make_drive: render a mapping and a query run through the synthetic street as image folders."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from pixloc_ros.synthetic.drive import Session
 
 
 class RenderAhead:
-    """Callable (index) -> (H,W,3) uint8 RGB, the same as `session.image`, quick when called in order.
+    """Callable (index) -> (H,W,3) uint8 RGB, as `session.image`, quickest when called in order.
 
     One thread per core, each rendering a frame of its own with single-threaded tensor operations:
     the operations are too small to be worth splitting.

@@ -12,7 +12,7 @@ _SHARPER = 0.5  # half octaves by which mips are chosen finer than one texel per
 
 
 class TextureBank:
-    """Collects RGBA8 textures. Each is stored with mips at scales 2^(-k/2), all seamlessly wrapping."""
+    """Collects RGBA8 textures. Each is stored with mips at scales 2^(-k/2); all of them wrap."""
 
     def __init__(self) -> None:
         self._chunks: list[torch.Tensor] = []
@@ -21,7 +21,7 @@ class TextureBank:
         self.sizes: list[tuple[int, int]] = []
 
     def add(self, image: np.ndarray) -> int:
-        """Add an (H,W,3|4) float image in [0,1] (display-referred RGB, gloss); returns its number."""
+        """Add an (H,W,3|4) float image in [0,1] (display-referred RGB, gloss); its number."""
         return self.add_levels(mip_levels(image))
 
     def add_levels(self, levels: list[torch.Tensor]) -> int:
@@ -36,7 +36,7 @@ class TextureBank:
         return len(self.sizes) - 1
 
     def freeze(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """(texels (N,) int32, each four bytes RGBA; table (3,n*LEVELS) int32: offset, width, height)."""
+        """(texels (N,) int32, RGBA bytes; table (3,n*LEVELS) int32: offset, width, height)."""
         texels = torch.cat(self._chunks).view(torch.int32)
         table = np.concatenate(self._table).T
         return texels, torch.from_numpy(np.ascontiguousarray(table, np.int32))
@@ -59,8 +59,8 @@ def mip_levels(image: np.ndarray) -> list[torch.Tensor]:
 
 
 def lookup(texels: torch.Tensor, rows: torch.Tensor, uv: torch.Tensor) -> torch.Tensor:
-    """Bilinear wrapped look-up. rows (3,n): offset, width, height of each point's mip level; uv (2,n)
-    normalised. Returns (n,4) in units of 1/255."""
+    """Bilinear wrapped look-up. rows (3,n): offset, width, height of each point's mip level;
+    uv (2,n) normalised. Returns (n,4) in units of 1/255."""
     offset, size = rows[0], rows[1:]
     position = (uv - uv.floor()) * size - 0.5
     base = position.floor()

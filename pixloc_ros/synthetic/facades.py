@@ -52,17 +52,18 @@ def wall_color(rng: np.random.Generator, style: str) -> np.ndarray:
     if style == "brick":
         return np.array([0.6, 0.44, 0.37]) * rng.uniform(0.8, 1.12) + rng.normal(0, 0.03, 3)
     if style == "planks":
-        return np.clip(rng.uniform(0.3, 0.75) * np.array([1.0, 0.95, 0.87]) + rng.normal(0, 0.03, 3),
-                       0.1, 0.9)
+        wood = rng.uniform(0.3, 0.75) * np.array([1.0, 0.95, 0.87])
+        return np.clip(wood + rng.normal(0, 0.03, 3), 0.1, 0.9)
     if style == "plaster":
         return np.clip(rng.uniform(0.52, 0.85) + np.array([0.05, 0, -0.07]) * rng.uniform(-0.5, 1.8)
                        + rng.normal(0, 0.03, 3), 0.15, 0.95)
-    return np.clip(rng.uniform(0.4, 0.68) + np.array([0.03, 0.01, -0.03]) * rng.uniform(0, 1.5), 0, 1)
+    stone = rng.uniform(0.4, 0.68)
+    return np.clip(stone + np.array([0.03, 0.01, -0.03]) * rng.uniform(0, 1.5), 0, 1)
 
 
 def bake_facade(rng: np.random.Generator, width: float, height: float, style: str, color,
                 density: float, shop: bool, floor: float = 3.0) -> tuple[np.ndarray, list]:
-    """Front of a house. Returns the texture (H,W,4) and the window openings (x0,y0,x1,y1), metres."""
+    """Front of a house: the texture (H,W,4) and the window openings (x0,y0,x1,y1) in metres."""
     canvas = Canvas(width, height, density)
     _wall(canvas, rng, color)
     plinth = rng.uniform(0.3, 0.9)
@@ -142,7 +143,8 @@ def _upper_floors(canvas, rng, width, height, ground, floor) -> list:
 
 def _window_style(rng) -> dict:
     return {"frame": rng.uniform(0.05, 0.1), "bars": int(rng.integers(0, 3)),
-            "rungs": int(rng.integers(0, 3)), "surround": rng.uniform(0, 0.2) * (rng.random() < 0.6),
+            "rungs": int(rng.integers(0, 3)),
+            "surround": rng.uniform(0, 0.2) * (rng.random() < 0.6),
             "tone": rng.uniform(0.75, 1.3), "shutters": rng.random() < 0.25,
             "frame_color": (np.full(3, rng.uniform(0.7, 0.95)) if rng.random() < 0.65
                             else signs.vivid(rng, 0.3) * 0.6),

@@ -1,7 +1,7 @@
 """Planar faces: the only geometric primitive of the synthetic world.
 
-A face is the set of points c + a U + b V with |b| <= 1 and |a| <= 1 - taper (b+1)/2, so that it is a
-rectangle (taper 0), a trapezoid or a triangle (taper 1); optionally cut out by a mask texture.
+A face is the set of points c + a U + b V with |b| <= 1 and |a| <= 1 - taper (b+1)/2: a rectangle
+(taper 0), a trapezoid or a triangle (taper 1); optionally cut out by a mask texture.
 Its front is the side that U x V points to.
 """
 
@@ -11,12 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SIDES = ("right", "left", "front", "back", "top", "bottom")
-
 
 @dataclass(frozen=True)
 class Skin:
-    """How a face looks: base texture at `density` texels/m, times tint, times a fine detail texture.
+    """How a face looks: base texture at `density` texels/m, times tint, times a detail texture.
 
     `fit` stretches the whole texture over the face instead (density and offset then unused).
     `gloss` in [0,1] scales the mirror of the sky where the texture's fourth channel says glass.
@@ -39,12 +37,9 @@ class FaceList:
     def __init__(self) -> None:
         self._rows: list[tuple] = []
 
-    def __len__(self) -> int:
-        return len(self._rows)
-
     def add(self, center, half_u, half_v, skin: Skin, taper: float = 0.0, offset=(0.0, 0.0),
             two_sided: bool = False) -> None:
-        """One face from its centre and half edges (3,), metres. `offset` shifts the texture (metres)."""
+        """One face from its centre and half edges (3,); `offset` shifts the texture; metres."""
         self._rows.append((np.asarray(center, float), np.asarray(half_u, float),
                            np.asarray(half_v, float), taper, skin, tuple(offset), two_sided))
 
@@ -61,8 +56,9 @@ class FaceList:
         center = np.asarray(center, float)
         lean = taper * min(hx, hy)
         offset = (0.0, 0.0) if rng is None else tuple(rng.uniform(0, 40, 2))
-        for side, out, along, reach, width in (("front", ex, ey, hx, hy), ("back", -ex, -ey, hx, hy),
-                                               ("left", ey, -ex, hy, hx), ("right", -ey, ex, hy, hx)):
+        walls = (("front", ex, ey, hx, hy), ("back", -ex, -ey, hx, hy),
+                 ("left", ey, -ex, hy, hx), ("right", -ey, ex, hy, hx))
+        for side, out, along, reach, width in walls:
             if side in skip:
                 continue
             middle = center + out * (reach - lean / 2)

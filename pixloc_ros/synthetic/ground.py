@@ -117,7 +117,8 @@ def _manholes(out: np.ndarray, rng, density: float) -> None:
     rows, cols = out.shape
     for _ in range(rng.poisson(cols / density / 9)):
         radius = rng.uniform(0.28, 0.4) * density
-        cx, cy = rng.uniform(radius, cols - radius), rng.uniform(radius, max(radius + 1, rows - radius))
+        cx = rng.uniform(radius, cols - radius)
+        cy = rng.uniform(radius, max(radius + 1, rows - radius))
         x0, y0 = max(0, int(cx - radius - 2)), max(0, int(cy - radius - 2))
         area = out[y0:int(cy + radius + 3), x0:int(cx + radius + 3)]
         y, x = np.mgrid[0:area.shape[0], 0:area.shape[1]]

@@ -58,7 +58,8 @@ class Lighting:
         sky = rng.uniform(0.6, 1.1) * np.array([0.75 + 0.22 * cover, 0.87 + 0.1 * cover, 1.02])
         bounce = 0.12 * direct * np.sin(elevation) + rng.uniform(0.15, 0.3)
         zenith = (1 - cover) * np.array([0.28, 0.48, 0.95]) + cover * np.array([0.8, 0.83, 0.88])
-        horizon = np.array([0.9 + 0.25 * warmth, 0.95, 1.08 - 0.25 * warmth]) * rng.uniform(0.8, 1.1)
+        horizon = np.array([0.9 + 0.25 * warmth, 0.95, 1.08 - 0.25 * warmth])
+        horizon = horizon * rng.uniform(0.8, 1.1)
         return Lighting(rng.uniform(-np.pi, np.pi), elevation, tuple(sun), tuple(sky),
                         tuple(bounce * np.array([1.0, 0.96, 0.88])), tuple(zenith), tuple(horizon),
                         cover, tuple(rng.uniform(0, 1, 2)), float(rng.choice([6e-4, 2e-3, 6e-3])))

@@ -16,8 +16,11 @@ from pixloc_ros.synthetic.noise import resize, seamless_fbm, sparse_spots, worle
 SIZE = 512
 MASK_SIZE = 128
 MASK_LEVELS = 5
-LEAF_MASKS = 4  # masks 0..3 are leaf clusters, 4 is a disc, 5 a railing, 6 bare branches
-DISC, RAILING, BRANCHES = 4, 5, 6
+LEAF_MASKS = 4  # masks 0..3 are leaf clusters, 4 is a disc, 5 a railing
+DISC, RAILING = 4, 5
+#: steepness of the fine relief; negative where bright texels lie deeper (mortar)
+_RELIEF = {"grain": 1.1, "plaster": 1.8, "brick": -0.9, "ashlar": 1.3, "planks": 1.0,
+           "concrete": 1.0}
 
 
 def grey(values: np.ndarray) -> np.ndarray:
@@ -26,7 +29,7 @@ def grey(values: np.ndarray) -> np.ndarray:
 
 
 def relief(values: np.ndarray, depth: float) -> np.ndarray:
-    """Detail texture (H,W,3) of a material: its values, and slopes as if bright texels stood out."""
+    """Detail texture (H,W,3) of a material: its values, and slopes as if bright texels rose."""
     right = np.roll(values, -1, 1) - np.roll(values, 1, 1)
     upward = np.roll(values, 1, 0) - np.roll(values, -1, 0)
     return np.stack([values, 0.5 + depth * right, 0.5 + depth * upward], 2)
@@ -49,7 +52,8 @@ def _grain(rng) -> np.ndarray:
 
 
 def _plaster(rng) -> np.ndarray:
-    return 0.5 + 0.035 * seamless_fbm(rng, SIZE, SIZE, 24, 4, 0.85) + 0.03 * seamless_fbm(rng, SIZE, SIZE, 3, 3)
+    fine = seamless_fbm(rng, SIZE, SIZE, 24, 4, 0.85)
+    return 0.5 + 0.035 * fine + 0.03 * seamless_fbm(rng, SIZE, SIZE, 3, 3)
 
 
 def _bricks(rng, rows: int, cols: int, joint: float, spread: float) -> np.ndarray:
@@ -62,11 +66,12 @@ def _bricks(rng, rows: int, cols: int, joint: float, spread: float) -> np.ndarra
     shade = rng.normal(0, spread, (rows, cols)).astype(np.float32)
     fy, fx = y - row, x - np.floor(x)
     wobble = 0.05 * seamless_fbm(rng, SIZE, SIZE, 30, 3)
-    edge = np.minimum(np.minimum(fy, 1 - fy), np.minimum(fx, 1 - fx) * (rows and 3.0)) + wobble * joint
+    edge = np.minimum(np.minimum(fy, 1 - fy), 3.0 * np.minimum(fx, 1 - fx)) + wobble * joint
     mortar = np.clip((joint - edge) / (0.6 * joint) + 0.5, 0, 1)
     value = 0.48 + shade[row, col] + 0.035 * seamless_fbm(rng, SIZE, SIZE, 40, 4, 0.8)
     lip = np.clip((fy - 0.75) * 4, 0, 1) * 0.06
-    return value * (1 - mortar) + (0.62 + 0.04 * seamless_fbm(rng, SIZE, SIZE, 60, 3)) * mortar - lip
+    filling = 0.62 + 0.04 * seamless_fbm(rng, SIZE, SIZE, 60, 3)
+    return value * (1 - mortar) + filling * mortar - lip
 
 
 def _planks(rng) -> np.ndarray:
@@ -86,13 +91,6 @@ def _leaves(rng, color, scale: float) -> np.ndarray:
     return tinted(np.clip(value, 0.05, 1) / 0.4, color, seamless_fbm(rng, SIZE, SIZE, 4, 3), 0.08)
 
 
-def _grass(rng) -> np.ndarray:
-    blades = seamless_fbm(rng, SIZE, SIZE, 50, 4, 0.9, aspect=0.5)
-    patches = seamless_fbm(rng, SIZE, SIZE, 4, 4)
-    value = 0.38 + 0.09 * blades + 0.05 * patches
-    return tinted(np.clip(value, 0.05, 1) / 0.4, (0.36, 0.43, 0.22), patches, 0.12)
-
-
 def _tiles(rng) -> np.ndarray:
     rows, cols = 14, 10
     axis = (np.arange(SIZE) + 0.5) / SIZE
@@ -100,6 +98,21 @@ def _tiles(rng) -> np.ndarray:
     shade = rng.normal(0, 0.08, (rows, cols))[y.astype(int), x.astype(int)]
     profile = 0.12 * np.cos(2 * np.pi * x) - 0.25 * np.clip((y % 1) - 0.8, 0, 1) / 0.2
     return 0.5 + shade + profile + 0.05 * seamless_fbm(rng, SIZE, SIZE, 20, 4, 0.8)
+
+
+def _concrete(rng) -> np.ndarray:
+    pores = 0.1 * sparse_spots(rng, SIZE, SIZE, 0.01)
+    fine = seamless_fbm(rng, SIZE, SIZE, 60, 3, 0.9)
+    return 0.5 + 0.05 * fine + 0.03 * seamless_fbm(rng, SIZE, SIZE, 4, 4) - pores
+
+
+def _metal(rng) -> np.ndarray:
+    return 0.5 + 0.015 * seamless_fbm(rng, SIZE, SIZE, 30, 3, 0.8)
+
+
+def _bark(rng) -> np.ndarray:
+    return tinted(0.5 + 0.16 * seamless_fbm(rng, SIZE, SIZE, 4, 5, 0.7, aspect=6.0),
+                  (0.62, 0.54, 0.46))
 
 
 def _clouds(rng) -> np.ndarray:
@@ -119,24 +132,6 @@ def _leaf_mask(rng) -> np.ndarray:
     return ((inside > 0) & (gap > 0.05) & (leaf > 0.12)).astype(np.float32)
 
 
-def _branches(rng) -> np.ndarray:
-    size = MASK_SIZE * 2
-    mask = np.zeros((size, size), np.float32)
-    stack = [(size / 2, size - 1.0, -np.pi / 2, size * 0.02, size * 0.3)]
-    while stack:
-        x, y, angle, thick, length = stack.pop()
-        for s in np.linspace(0, 1, int(length) + 2):
-            cx, cy = x + s * length * np.cos(angle), y + s * length * np.sin(angle)
-            r = max(1.0, thick * (1 - 0.4 * s))
-            mask[max(0, int(cy - r)):int(cy + r) + 1, max(0, int(cx - r)):int(cx + r) + 1] = 1
-        if length > size * 0.05:
-            for _ in range(3):
-                s = rng.uniform(0.5, 1.0)
-                stack.append((x + s * length * np.cos(angle), y + s * length * np.sin(angle),
-                              angle + rng.normal(0, 0.55), thick * 0.6, length * rng.uniform(.5, .8)))
-    return mask
-
-
 def _railing() -> np.ndarray:
     size = MASK_SIZE * 2
     axis = (np.arange(size) + 0.5) / size
@@ -152,11 +147,11 @@ def _keep_cover(mask: np.ndarray, cover: float) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def masks() -> torch.Tensor:
-    """(MASK_LEVELS, 7, MASK_SIZE, MASK_SIZE) cut-out opacities, smoother and smoother."""
+    """(MASK_LEVELS, 6, MASK_SIZE, MASK_SIZE) cut-out opacities, smoother and smoother."""
     rng = np.random.default_rng(77)
     axis = np.linspace(-1, 1, MASK_SIZE * 2)
     disc = (np.hypot(axis[:, None], axis[None, :]) <= 1).astype(np.float32)
-    shapes = [_leaf_mask(rng) for _ in range(LEAF_MASKS)] + [disc, _railing(), _branches(rng)]
+    shapes = [_leaf_mask(rng) for _ in range(LEAF_MASKS)] + [disc, _railing()]
     levels = []
     for level in range(MASK_LEVELS):
         small = [resize(s, MASK_SIZE >> level, MASK_SIZE >> level) for s in shapes]
@@ -168,30 +163,22 @@ def masks() -> torch.Tensor:
 @lru_cache(maxsize=1)
 def library() -> dict[str, np.ndarray]:
     """Name -> (512,512,3) texture. The same in every world; baked textures make worlds differ."""
-    rng = np.random.default_rng(4711)
-    out = {"grain": grey(_grain(rng)), "plaster": grey(_plaster(rng)),
-           "brick": grey(_bricks(rng, 16, 5, 0.1, 0.06)),
-           "ashlar": grey(_bricks(rng, 4, 2, 0.03, 0.03)),
-           "slabs": grey(_bricks(rng, 4, 4, 0.02, 0.04)),
-           "cobbles": grey(_bricks(rng, 12, 8, 0.12, 0.07)),
-           "planks": grey(_planks(rng)), "tiles": grey(_tiles(rng)),
-           "leaves": _leaves(rng, (0.30, 0.40, 0.20), 1.0),
-           "hedge": _leaves(rng, (0.22, 0.33, 0.17), 1.6),
-           "grass": _grass(rng), "clouds": _clouds(rng)}
-    speck = 0.5 + 0.05 * seamless_fbm(rng, SIZE, SIZE, 60, 3, 0.9) - 0.1 * sparse_spots(rng, SIZE, SIZE, .01)
-    out["concrete"] = grey(speck + 0.03 * seamless_fbm(rng, SIZE, SIZE, 4, 4))
-    out["bark"] = tinted(0.5 + 0.16 * seamless_fbm(rng, SIZE, SIZE, 4, 5, 0.7, aspect=6.0),
-                         (0.62, 0.54, 0.46))
-    for name, depth in (("grain", 1.1), ("plaster", 1.8), ("brick", 0.9), ("ashlar", 1.3),
-                        ("slabs", 0.9), ("planks", 1.0), ("concrete", 1.0)):
-        source = 1 - out[name][..., 0] if name == "brick" else out[name][..., 0]
-        out[name + " detail"] = relief(source, depth)
-        out[name + " detail"][..., 0] = out[name][..., 0]
-    out["metal"] = grey(0.5 + 0.015 * seamless_fbm(rng, SIZE, SIZE, 30, 3, 0.8))
+    makers = {
+        "grain": lambda rng: grey(_grain(rng)), "plaster": lambda rng: grey(_plaster(rng)),
+        "brick": lambda rng: grey(_bricks(rng, 16, 5, 0.1, 0.06)),
+        "ashlar": lambda rng: grey(_bricks(rng, 4, 2, 0.03, 0.03)),
+        "planks": lambda rng: grey(_planks(rng)), "tiles": lambda rng: grey(_tiles(rng)),
+        "concrete": lambda rng: grey(_concrete(rng)), "metal": lambda rng: grey(_metal(rng)),
+        "leaves": lambda rng: _leaves(rng, (0.30, 0.40, 0.20), 1.0),
+        "hedge": lambda rng: _leaves(rng, (0.22, 0.33, 0.17), 1.6),
+        "bark": _bark, "clouds": _clouds}
+    out = {name: make(np.random.default_rng(list(name.encode()))) for name, make in makers.items()}
+    for name, depth in _RELIEF.items():
+        values = out[name][..., 0]
+        out[name + " detail"] = relief(values, depth)
     return {name: np.clip(image, 0, 1).astype(np.float32) for name, image in out.items()}
 
 
 #: texels per metre at which each detail is true to scale
-DETAIL_DENSITY = {"grain": 400.0, "plaster": 300.0, "brick": 440.0, "ashlar": 320.0, "slabs": 256.0,
-                  "cobbles": 400.0, "planks": 400.0, "tiles": 150.0, "concrete": 250.0,
-                  "metal": 250.0}
+DETAIL_DENSITY = {"grain": 400.0, "plaster": 300.0, "brick": 440.0, "ashlar": 320.0,
+                  "planks": 400.0, "tiles": 150.0, "concrete": 250.0, "metal": 250.0}

@@ -31,7 +31,7 @@ def value_noise(rng: np.random.Generator, height: int, width: int, rows: int,
 
 
 def _bicubic_rows(padded: torch.Tensor, size: int, count: int) -> torch.Tensor:
-    """Catmull-Rom enlargement of the first axis, which holds `count` periodic values padded by 2."""
+    """Catmull-Rom enlargement of the first axis: `count` periodic values, padded by 2."""
     position = (torch.arange(size, dtype=torch.float32) + 0.5) * (count / size) + 1.5
     base = position.floor()
     t = (position - base)[:, None]
@@ -62,7 +62,7 @@ def seamless_fbm(rng: np.random.Generator, height: int, width: int, cells: float
 
 @lru_cache(maxsize=1)
 def _sheets() -> list[np.ndarray]:
-    """Seamless noise with cells of 2, 4, 8 ... 512 texels, each repeating after a different size."""
+    """Seamless noise with cells of 2, 4, 8 ... 512 texels; each repeats after another size."""
     rng = np.random.default_rng(99)
     sheets = []
     for k in range(1, 10):

@@ -12,7 +12,6 @@ from pixloc_ros.synthetic.atlas import mip_levels
 from pixloc_ros.synthetic.facades import PAINT, Canvas
 from pixloc_ros.synthetic.faces import FaceList, Skin
 
-_GLASS = 1.0
 _LACQUERS = ((0.08, 0.08, 0.09), (0.14, 0.15, 0.17), (0.82, 0.82, 0.82), (0.82, 0.82, 0.80),
              (0.55, 0.56, 0.58), (0.36, 0.37, 0.39), (0.12, 0.18, 0.36), (0.10, 0.25, 0.45),
              (0.55, 0.08, 0.09), (0.40, 0.08, 0.08), (0.14, 0.27, 0.18), (0.60, 0.55, 0.43),
@@ -37,14 +36,14 @@ class Kit:
     def plain(self, name: str, color, density: float | None = None, gloss: float = 0.0) -> Skin:
         """A library material in a colour (display-referred RGB)."""
         density = density or materials.DETAIL_DENSITY.get(name, 150.0)
-        scale = 1.0 if name in ("leaves", "hedge", "grass") else 2.0
+        scale = 1.0 if name in ("leaves", "hedge") else 2.0
         tint = tuple(float((scale * c) ** 2) for c in np.broadcast_to(color, 3))
         return Skin(self.base[name], density, tint, gloss=gloss)
 
     def lacquer(self, color, gloss: float = 0.5) -> Skin:
         """Smooth paint."""
-        return Skin(self.base["paint"], 1.0, tuple(float(c) ** 2 for c in np.broadcast_to(color, 3)),
-                    gloss=gloss)
+        tint = tuple(float(c) ** 2 for c in np.broadcast_to(color, 3))
+        return Skin(self.base["paint"], 1.0, tint, gloss=gloss)
 
     def image(self, pixels: np.ndarray, gloss: float = 0.3) -> Skin:
         """A new texture stretched over one face."""
@@ -144,7 +143,8 @@ def box_prop(faces: FaceList, kit: Kit, rng, base, yaw: float) -> None:
         h = rng.uniform(0.9, 1.15)
         color = signs.vivid(rng, 0.6) * 0.7
         faces.add_box(base + [0, 0, h / 2], (0.3, 0.28, h / 2), yaw, kit.lacquer(color, 0.3))
-        faces.add_box(base + [0, 0, h + 0.04], (0.33, 0.3, 0.04), yaw, kit.lacquer(color * 0.8, 0.3))
+        lid = kit.lacquer(color * 0.8, 0.3)
+        faces.add_box(base + [0, 0, h + 0.04], (0.33, 0.3, 0.04), yaw, lid)
     elif kind == 2:
         wood = kit.plain("planks", (0.5, 0.36, 0.24))
         side = np.array([-np.sin(yaw), np.cos(yaw), 0])
@@ -167,8 +167,9 @@ def box_prop(faces: FaceList, kit: Kit, rng, base, yaw: float) -> None:
         for k in range(rng.integers(2, 6)):
             h = rng.uniform(0.15, 0.35)
             spot = base + np.append(rng.uniform(-0.5, 0.5, 2), h + (0.3 if k > 3 else 0))
-            faces.add_box(spot, (rng.uniform(0.2, 0.4), rng.uniform(0.2, 0.4), h),
-                          yaw + rng.normal(0, 0.3), kit.plain("planks", rng.uniform(0.35, 0.65)), rng)
+            half = (rng.uniform(0.2, 0.4), rng.uniform(0.2, 0.4), h)
+            turn = yaw + rng.normal(0, 0.3)
+            faces.add_box(spot, half, turn, kit.plain("planks", rng.uniform(0.35, 0.65)), rng)
     else:
         radius, h = rng.uniform(0.5, 0.7), rng.uniform(2.2, 3.0)
         for k in range(8):
@@ -236,7 +237,8 @@ def car(faces: FaceList, kit: Kit, rng, base, yaw: float) -> None:
     front, back = (0.30, 0.98) if van else (0.25, rng.choice([0.62, 0.92]))
     low = np.array([-back, front * 2 - 0.1 if not van else 0.72]) * half_l * 0.98
     high = low + np.array([0.12 if back > 0.8 else 0.5, -0.55 if not van else -0.35])
-    _cabin(faces, skin, lacquer, base, turn, low, high, half_w * 0.95, half_w * 0.8, waist - 0.03, roof)
+    _cabin(faces, skin, lacquer, base, turn, low, high, half_w * 0.95, half_w * 0.8,
+           waist - 0.03, roof)
     dark = np.clip(rng.uniform(0.03, 0.07), 0, 1)
     for x in (-0.62 * half_l, 0.64 * half_l):
         for side in (-1, 1):
@@ -253,7 +255,7 @@ def _cabin(faces, skin, lacquer, base, turn, low, high, wide, narrow, waist, roo
     tall = roof - waist
 
     def put(points, part):
-        """Quad from lower left, lower right, upper right, upper left; lower edge longer or equal."""
+        """Quad from lower left, lower right, upper right, upper left; the lower edge is longer."""
         p = [base + turn @ np.asarray(q, float) for q in points]
         bottom, top = (p[0] + p[1]) / 2, (p[2] + p[3]) / 2
         width, upper = np.linalg.norm(p[1] - p[0]), np.linalg.norm(p[2] - p[3])
@@ -312,13 +314,13 @@ def _car_style(rng) -> dict[str, np.ndarray]:
     pane.fill(0, 0, 2.4, 0.55, 1.0, 0.6)
     edges = np.linspace(0.08, 2.32, rng.integers(3, 5))
     for x0, x1 in zip(edges[:-1], edges[1:]):
-        pane.fill(x0 + 0.05, 0.04, x1 - 0.02, 0.49, 0.13, _GLASS)
-        pane.fill(x0 + 0.2, 0.04, x0 + 0.45, 0.3, 0.05, _GLASS)
+        pane.fill(x0 + 0.05, 0.04, x1 - 0.02, 0.49, 0.13, 1.0)
+        pane.fill(x0 + 0.2, 0.04, x0 + 0.45, 0.3, 0.05, 1.0)
     screen = Canvas(1.5, 0.6, 60)
     screen.fill(0, 0, 1.5, 0.6, 1.0, 0.6)
-    screen.fill(0.06, 0.04, 1.44, 0.55, 0.14, _GLASS)
+    screen.fill(0.06, 0.04, 1.44, 0.55, 0.14, 1.0)
     for x in (0.2, 0.9):
-        screen.fill(x, 0.04, x + 0.4, 0.32, 0.05, _GLASS)
+        screen.fill(x, 0.04, x + 0.4, 0.32, 0.05, 1.0)
     return {"side": side.pixels, "glass": pane.pixels, "screen": screen.pixels,
             "wheel": _wheel(rng), **ends}
 
@@ -328,5 +330,6 @@ def _wheel(rng) -> np.ndarray:
     y, x = np.meshgrid(axis, axis, indexing="ij")
     radius, angle = np.hypot(x, y), np.arctan2(y, x)
     spokes = np.cos(angle * rng.integers(5, 9)) > rng.uniform(-0.3, 0.4)
-    value = np.where(radius > 0.68, 0.09, np.where(spokes | (radius < 0.18) | (radius > 0.6), 0.6, 0.12))
+    bright = spokes | (radius < 0.18) | (radius > 0.6)
+    value = np.where(radius > 0.68, 0.09, np.where(bright, 0.6, 0.12))
     return np.repeat(value[..., None], 3, 2).astype(np.float32)

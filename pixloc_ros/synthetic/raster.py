@@ -1,9 +1,9 @@
 """Exact visibility of planar faces along arbitrary camera rays, z-buffered tile by tile.
 
 For a face with points c + a U + b V (camera frame) and a ray d with d_z = 1 the equation
-z d = c + a U + b V gives (a, b, 1)^T / z = M d with M = [U V c]^-1. So one 3x3 matrix per face yields
-inverse depth and face coordinates of any ray, linearly: no projection model enters, distorted
-cameras cost the same as pinholes (homogeneous rasterisation, Olano and Greer 1997).
+z d = c + a U + b V gives (a, b, 1)^T / z = M d with M = [U V c]^-1. So one 3x3 matrix per face
+yields inverse depth and face coordinates of any ray, linearly: no projection model enters,
+distorted cameras cost the same as pinholes (homogeneous rasterisation, Olano and Greer 1997).
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ NEAR = 0.05
 @dataclass(frozen=True)
 class FaceSet:
     """Geometry for visibility in the map frame: center, half_u, half_v (F,3) float64, taper (F,),
-    mask (F,) int64 (-1: none), two_sided (F,) bool, masks (L,n,S,S) cut-out opacities in [0,1], smoother and smoother."""
+    mask (F,) int64 (-1: none), two_sided (F,) bool, masks (L,n,S,S) cut-out opacities in [0,1],
+    smoother from level to level."""
 
     center: torch.Tensor
     half_u: torch.Tensor
@@ -55,7 +56,7 @@ def face_matrices(faces: FaceSet, R: torch.Tensor, t: torch.Tensor
 
 
 def _bounds(faces: FaceSet, R: torch.Tensor, t: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Box around each face in ray coordinates x/z, y/z: (low (F,2), high (F,2)); empty when behind."""
+    """Box around each face in ray coordinates x/z, y/z: low, high (F,2); empty when behind."""
     signs = torch.tensor([[-1, -1], [1, -1], [1, 1], [-1, 1]], dtype=R.dtype, device=R.device)
     a = signs[:, 0] * (1 - faces.taper[:, None] * (signs[:, 1] + 1) / 2)
     corners = (faces.center[:, None] + a[..., None] * faces.half_u[:, None]
@@ -124,8 +125,8 @@ def _cull(tile_of, face_of, matrices, taper, cutout, tile_low, tile_high):
     covers = torch.stack([low >= 0 for low, _ in bounds]).all(0) & ~cutout[face_of]
     nearest_low, nearest_high = extent(w)
     floor = torch.zeros(len(tile_low), device=center.device)
-    floor.scatter_reduce_(0, tile_of, torch.where(covers, nearest_low, torch.zeros_like(nearest_low)),
-                          "amax")
+    nearest_low = torch.where(covers, nearest_low, torch.zeros_like(nearest_low))
+    floor.scatter_reduce_(0, tile_of, nearest_low, "amax")
     keep = touches & (nearest_high >= floor[tile_of] * (1 - 1e-6))
     return tile_of[keep], face_of[keep]
 
@@ -137,7 +138,8 @@ def _paint(tiles, best, owner, tile_of, face_of, matrices, taper, cut_out) -> No
     counts = torch.bincount(tile_of, minlength=len(tiles))
     starts = counts.cumsum(0) - counts
     order = torch.argsort(counts, descending=True)
-    alive = (counts[:, None] > torch.arange(int(counts.max()), device=counts.device)).sum(0).tolist()
+    ranks = torch.arange(int(counts.max()), device=counts.device)
+    alive = (counts[:, None] > ranks).sum(0).tolist()
     tiles, near, who, first = tiles[order], best[order], owner[order], starts[order]
     for k, number in enumerate(alive):
         face = face_of[first[:number] + k]

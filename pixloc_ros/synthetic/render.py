@@ -18,7 +18,7 @@ from pixloc_ros.synthetic.sensor import Sensor, expose
 
 @dataclass(frozen=True)
 class Rendering:
-    """image (3,H,W) float32 in [0,1], display-referred RGB; depth (H,W) metres along z, inf = sky."""
+    """image (3,H,W) float32 in [0,1], display RGB; depth (H,W) metres along z, inf: sky."""
 
     image: torch.Tensor
     depth: torch.Tensor

@@ -15,7 +15,7 @@ _FAR = 1000.0  # metres from which sun and sky look at the scene
 
 @dataclass
 class DepthView:
-    """Inverse depth seen from far away: rows, cols of p are R p + t projected with `scale`, `shift`."""
+    """Inverse depth seen from far away: point p lies at scale * xy/z + shift of R p + t, pixels."""
 
     R: torch.Tensor
     t: torch.Tensor
@@ -73,7 +73,7 @@ class Scene:
                      texels.to(device), table.to(device), cloud_texture, core, shadow_resolution)
 
     def depth_view(self, direction: np.ndarray, resolution: float) -> DepthView:
-        """The scene from far along `direction` (3,), pixels of about `resolution` metres; cached."""
+        """The scene from far along `direction` (3,), pixels of about `resolution` metres; kept."""
         key = (*np.round(direction, 6), resolution)
         if key not in self._views:
             if len(self._views) > 8:

@@ -15,9 +15,10 @@ _LUMA = (0.2126, 0.7152, 0.0722)
 class Sensor:
     """How scene radiance becomes an image.
 
-    exposure multiplies the automatic exposure (or the radiance itself if `auto` is off). blur: lens
-    blur sigma in pixels. vignette: loss in the corners. white_balance: gains of R, G, B. saturation:
-    0 grey, 1 true. contrast: strength of the tone curve's S shape. shot_noise, read_noise: standard deviations in display units at white and black.
+    exposure multiplies the automatic exposure (or the radiance itself if `auto` is off). blur:
+    lens blur sigma in pixels. vignette: loss in the corners. white_balance: gains of R, G, B.
+    saturation: 0 grey, 1 true. contrast: strength of the tone curve's S shape. shot_noise,
+    read_noise: standard deviations in display units at white and black.
     """
 
     exposure: float = 1.0
@@ -37,7 +38,7 @@ class Sensor:
 
     @staticmethod
     def random(rng: np.random.Generator) -> Sensor:
-        """A different camera or setting: exposure within about half a stop either way, and so on."""
+        """A different camera or setting: exposure about half a stop off at most, and so on."""
         return Sensor(exposure=float(2.0 ** rng.uniform(-0.7, 0.6)), blur=rng.uniform(0.4, 0.9),
                       vignette=rng.uniform(0.0, 0.3),
                       white_balance=tuple(1.0 + rng.normal(0, 0.05, 3)),

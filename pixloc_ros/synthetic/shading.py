@@ -68,7 +68,7 @@ def _surface(scene, matrices, face, fan, depth, T_map_cam, lighting, spacing):
 
 
 def _face_coordinates(matrices, face, fan, depth):
-    """Face coordinates a, b (2,n) of the points and their change per pixel to the right and down."""
+    """Face coordinates a, b (2,n) of the points, their change per pixel to the right, and down."""
     m = matrices.float().view(-1, 9).T.contiguous().index_select(1, face).view(3, 3, -1)
 
     def project(rays):
@@ -79,7 +79,7 @@ def _face_coordinates(matrices, face, fan, depth):
 
 
 def _detail(scene, face, bare, at, right, down):
-    """Fine structure where the wall is `bare` (n,): relative brightness and the two slopes, (3,n)."""
+    """Fine structure where the wall is `bare` (n,): relative brightness, two slopes; (3,n)."""
     out = torch.zeros((3, len(face)), device=at.device)
     chosen = torch.nonzero((scene.detail[face] >= 0) & (bare > 0.05)).squeeze(1)
     if chosen.numel():

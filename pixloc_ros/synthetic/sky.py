@@ -12,7 +12,7 @@ _CLOUD_SCALE = 0.11  # cloud texture repeats per unit of the plane z = 1 above t
 
 
 def sky(scene: Scene, direction: torch.Tensor, lighting: Lighting, spacing: float) -> torch.Tensor:
-    """Radiance (3,n) of the sky along directions (3,n) of the map frame, `spacing` radians apart."""
+    """Radiance (3,n) of the sky along directions (3,n) of the map frame, `spacing` rad apart."""
     d = direction * direction.square().sum(0).rsqrt()
     up = d[2].clamp(min=0.0)
     zenith, horizon, light, sun = (torch.tensor(c, device=d.device)[:, None] for c in (
@@ -33,7 +33,7 @@ def sky(scene: Scene, direction: torch.Tensor, lighting: Lighting, spacing: floa
 
 
 def mirrored(direction: torch.Tensor, normal: torch.Tensor, lighting: Lighting) -> torch.Tensor:
-    """Radiance (3,n) a glossy surface mirrors towards the eye: Schlick's Fresnel term times the sky.
+    """Radiance (3,n) a glossy surface mirrors towards the eye: Schlick's Fresnel term times sky.
 
     direction, normal (3,n). Below the horizon it mirrors a dim street.
     """

@@ -161,7 +161,8 @@ class StreetWorld:
 
     def _house(self, rng, s: float, width: float, side: int, front: float) -> None:
         floor = rng.uniform(2.7, 3.4)
-        height = floor * rng.integers(1, 3 if rng.random() < self.green else 5) + rng.uniform(0.6, 1.6)
+        most = 3 if rng.random() < self.green else 5
+        height = floor * rng.integers(1, most) + rng.uniform(0.6, 1.6)
         depth = rng.uniform(7, 11)
         theta = self.heading(s + width / 2)
         center = self.place(s + width / 2, side * (front + depth / 2), height / 2)
@@ -202,11 +203,11 @@ class StreetWorld:
                 yaw = self.heading(s) + np.pi * (rng.random() < 0.5)
                 kind = rng.random()
                 if kind < 0.3:
-                    props.tree(self._fixed, self._kit, rng, self.place(s, side * (edge + 0.3), _KERB),
-                               rng.uniform(3.5, 7.5))
+                    spot = self.place(s, side * (edge + 0.3), _KERB)
+                    props.tree(self._fixed, self._kit, rng, spot, rng.uniform(3.5, 7.5))
                 elif kind < 0.6:
-                    props.traffic_sign(self._fixed, self._kit, rng, self.place(s, side * edge, _KERB),
-                                       yaw)
+                    spot = self.place(s, side * edge, _KERB)
+                    props.traffic_sign(self._fixed, self._kit, rng, spot, yaw)
                 else:
                     props.box_prop(self._fixed, self._kit, rng, self.place(s, side * back, _KERB),
                                    self.heading(s) - side * np.pi / 2)
@@ -231,7 +232,8 @@ class StreetWorld:
                     props.car(self._clutter, self._kit, rng, self.place(at, d), yaw)
                 s += gap
             for _ in range(int(self.options.length / 18)):
-                s, d = change.uniform(0, self.options.length), self.road_half + change.uniform(0.4, 1.0)
+                s = change.uniform(0, self.options.length)
+                d = self.road_half + change.uniform(0.4, 1.0)
                 props.box_prop(self._clutter, self._kit, change, self.place(s, side * d, _KERB),
                                self.heading(s) - side * np.pi / 2)
 
@@ -304,12 +306,13 @@ def _roof(faces, kit, rng, top, depth: float, width: float, yaw: float) -> None:
     elif kind < 0.65:
         rise = min(depth, width) * rng.uniform(0.2, 0.3)
         lean = rng.uniform(0.55, 0.9)
-        faces.add_box(top + [0, 0, rise / 2], (depth / 2 + 0.3, width / 2 + 0.3, rise / 2), yaw, tiles,
-                      rng, taper=lean, skip=())
+        half = (depth / 2 + 0.3, width / 2 + 0.3, rise / 2)
+        faces.add_box(top + [0, 0, rise / 2], half, yaw, tiles, rng, taper=lean, skip=())
     else:
         rim = kit.plain("concrete", rng.uniform(0.45, 0.75))
         faces.add_box(top + [0, 0, 0.15], (depth / 2 + 0.15, width / 2 + 0.02, 0.15), yaw, rim, rng,
                       skip=())
     for _ in range(rng.integers(0, 3)):
-        spot = top + turn @ np.array([rng.uniform(-0.3, 0.3) * depth, rng.uniform(-0.4, 0.4) * width, 1.2])
+        x, y = rng.uniform(-0.3, 0.3) * depth, rng.uniform(-0.4, 0.4) * width
+        spot = top + turn @ np.array([x, y, 1.2])
         faces.add_box(spot, (0.3, 0.4, 1.4), yaw, kit.plain("brick", (0.45, 0.3, 0.25)), rng)
