@@ -2,13 +2,8 @@
 from __future__ import annotations
 
 import functools
-import os
 import sys
 from collections.abc import Callable
-
-# Threads that wait for each other sleep instead of spinning: on a robot other processes want the
-# cores, and a spinning thread takes them from the very thread it waits for. Read when torch loads.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
 from diagnostic_msgs.msg import DiagnosticArray
