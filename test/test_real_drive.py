@@ -68,7 +68,8 @@ def test_the_live_node_gives_the_same_poses(kitti, offline, tmp_path):
     played = read_bag(bag)
     seconds = (played.odometry.stamps_ns[-1] - played.odometry.stamps_ns[0]) * 1e-9
     parameters = node_parameters(kitti, "small", pose_at_start(played))
-    live = run_live(tmp_path / "live", parameters, bag, seconds)
+    # slowly, so that a busy machine gets round to enough frames
+    live = run_live(tmp_path / "live", parameters, bag, seconds, rate=0.2)
 
     assert live.accepted == live.processed >= 10
     assert live.processed + live.dropped <= 40
