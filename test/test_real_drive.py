@@ -60,8 +60,9 @@ def test_odometry_alone_would_not_do(kitti):
 @pytest.mark.skipif(importlib.util.find_spec("rclpy") is None, reason="rclpy is not installed")
 def test_the_live_node_gives_the_same_poses(kitti, offline, tmp_path):
     """Node, bag player and recorder as processes of their own; DDS between them."""
-    drive = kitti.drive.subset(range(40))
-    known = drive.odometry.stamps_ns <= drive.stamps_ns[-1]
+    drive = kitti.drive.subset(range(20, 60))  # past the wrong ground truth of the first frames
+    stamps_ns = drive.odometry.stamps_ns
+    known = (stamps_ns >= drive.stamps_ns[0]) & (stamps_ns <= drive.stamps_ns[-1])
     drive = replace(drive, odometry=Odometry(
         drive.odometry.stamps_ns[known], drive.odometry.T_odom_base[known]))  # fmt: skip
     bag = write_bag(drive, tmp_path / "bag")
