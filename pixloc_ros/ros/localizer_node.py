@@ -152,7 +152,7 @@ class LocalizerNode(LifecycleNode):
 
     def _on_clock_jump(self, jump) -> None:
         if self._session is not None:
-            self._session.start_over("the clock jumped back")
+            self._session.clock_jumped_back()
 
     def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.success = self._session is not None

@@ -123,6 +123,12 @@ class Session:
         self._worker.discard()
         self._start_over()
 
+    def clock_jumped_back(self) -> None:
+        """Start over, unless odometry or images of the new time came first and did so already."""
+        latest_ns = max(self._tracker.odometry.newest_stamp() or 0, self._image_stamp_ns or 0)
+        if latest_ns > self._now_ns() + BACKWARDS_NS:
+            self.start_over("the clock jumped back")
+
     def statuses(self, name: str) -> list:
         """Diagnostics of pose, inputs, timing and tf; also the moment to publish the path."""
         self._outputs.publish_path()
