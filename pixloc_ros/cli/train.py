@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pixloc_ros.core.config import from_dict, to_dict
 from pixloc_ros.core.errors import PixlocError
-from pixloc_ros.core.network import save_checkpoint
+from pixloc_ros.core.network import PixLocNet, load_checkpoint, save_checkpoint
 from pixloc_ros.training.imagenet import initial_small
 from pixloc_ros.training.loop import FIRST_TRAINING_WORLD, TrainConfig, Trainer
 from pixloc_ros.training.views import load_world
@@ -50,9 +50,7 @@ def train(config_path: Path, out: Path, views: Path, device: str, console: Conso
     with config_path.open() as file:
         config = from_dict(TrainConfig, yaml.safe_load(file), str(config_path))
     console.print(f"rendered views: {views} (streets that are missing are rendered first)")
-    street = load_world(config.pairs.views, FIRST_TRAINING_WORLD, views)
-    images = torch.from_numpy(np.stack([place.image[0] for place in street[:4]]))
-    net = initial_small(images.permute(0, 3, 1, 2) / 255, config.seed)
+    net = starting_network(config, views)
     trainer = Trainer(net, config, out, views, device)
     columns = (TextColumn("{task.completed}/{task.total}"), BarColumn(), TimeRemainingColumn(),
                TextColumn("{task.description}"))
@@ -70,6 +68,15 @@ def train(config_path: Path, out: Path, views: Path, device: str, console: Conso
         "name": config.name, "training": to_dict(config), "skipped_steps": trainer.skipped,
         "validation": validation}, half_precision=True)
     console.print({key: round(value, 4) for key, value in validation.items()})
+
+
+def starting_network(config: TrainConfig, views: Path) -> PixLocNet:
+    """The network before the first step, unfused."""
+    if config.start is not None:
+        return load_checkpoint(config.start, inference=False).net
+    street = load_world(config.pairs.views, FIRST_TRAINING_WORLD, views)
+    images = torch.from_numpy(np.stack([place.image[0] for place in street[:4]]))
+    return initial_small(images.permute(0, 3, 1, 2) / 255, config.seed)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,8 @@ FIRST_VALIDATION_WORLD = 900_000  # streets that training never sees
 class TrainConfig:
     """One experiment; YAML files under config/ hold these keys.
 
+    start: checkpoint to go on from, a shipped name ("small"), folder or `.tar`; without one the
+    network starts untrained, its encoder from ImageNet.
     steps: optimiser steps. batch: pairs a step. workers: processes that render ahead.
     learning_rate: Adam's, for decoder and heads; encoder_rate and damping_rate are factors on it
     (encoder_rate 0 keeps the encoder as it is and saves its backward pass).
@@ -40,6 +42,7 @@ class TrainConfig:
     """
 
     name: str
+    start: str | None = None
     steps: int = 4000
     batch: int = 3
     workers: int = 1
