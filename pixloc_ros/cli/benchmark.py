@@ -1,4 +1,7 @@
-"""benchmark: disturbed priors, speed beside the official way of working and SIFT + PnP, memory."""
+"""benchmark: disturbed priors, speed beside the official way of working and SIFT + PnP, memory.
+
+`benchmark robustness --help` tells of the comparison of features under hard conditions.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from pixloc_ros.cli import robustness
 from pixloc_ros.cli.scenario import prepare
 from pixloc_ros.cli.support import open_drive, open_map, progress_bar, run_command
 from pixloc_ros.core.errors import ConfigError
@@ -30,11 +34,13 @@ PRIORS = "1.5/4,3/8,5/12"
 
 
 def main(argv: list[str] | None = None) -> int:
-    arguments = parse(argv)
-    return run_command("benchmark", lambda console: run(arguments, console))
+    argv = sys.argv[1:] if argv is None else argv
+    command = robustness if argv[:1] == ["robustness"] else sys.modules[__name__]
+    arguments = command.parse(argv[1:] if command is robustness else argv)
+    return run_command("benchmark", lambda console: command.run(arguments, console))
 
 
-def parse(argv: list[str] | None) -> argparse.Namespace:
+def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmark", description=__doc__)
     parser.add_argument("--scenario", default="kitti00",
                         help="without --map: a drive of demo, prepared in --out (kitti00)")

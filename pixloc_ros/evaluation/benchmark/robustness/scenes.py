@@ -1,0 +1,102 @@
+"""The scenes of the benchmark: queries with true poses, and the model their map is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pixloc_ros.core.errors import DataError, MapError
+from pixloc_ros.core.feature_map import FeatureMap
+from pixloc_ros.core.feature_map import format as fmt
+from pixloc_ros.core.network import Checkpoint
+from pixloc_ros.datasets.drive import Drive
+from pixloc_ros.datasets.folder import read_drive
+from pixloc_ros.mapping.build import build_map
+from pixloc_ros.mapping.plan import BuildOptions
+from pixloc_ros.mapping.triangulate import triangulate
+
+Progress = Callable[[int, int, str], None]
+
+SCENES = ("kitti06_clip", "kitti00_clip", "street_a:query_noon", "street_a:query_evening",
+          "street_a:query_overcast", "herzjesus")  # fmt: skip
+KITTI_EVERY = 5
+CACHE_MB = 512
+NOTES = {
+    "kitti00_clip": "The ground truth of the first 15 frames is wrong by up to 0.9 deg; queries "
+    "among them are counted like all others."
+}
+
+
+@dataclass(frozen=True)
+class Scene:
+    """`queries` with ground truth; the COLMAP model of the references lies in the same frame."""
+
+    name: str
+    queries: Drive
+    model_dir: Path
+    image_dir: Path
+
+    @property
+    def note(self) -> str:
+        return NOTES.get(self.name, "")
+
+    def sample(self, count: int) -> Scene:
+        """The scene with `count` of its queries, evenly over the drive; 0 keeps all."""
+        total = len(self.queries)
+        if not 0 < count < total:
+            return self
+        rows = np.floor((np.arange(count) + 0.5) * total / count).astype(int)
+        return Scene(self.name, self.queries.subset(rows), self.model_dir, self.image_dir)
+
+
+def open_scene(name: str, data: Path, out: Path, progress: Progress) -> Scene:
+    """The scene from the shared data folder; its model is triangulated into `out` once."""
+    base, _, session = name.partition(":")
+    if name not in SCENES:
+        raise DataError(f"there is no scene '{name}'; known are {', '.join(SCENES)}")
+    root = data / base
+    if base == "street_a":
+        return Scene(name, read_drive(root, session), root / "sparse", root)
+    if base == "herzjesus":
+        references, queries = read_drive(root, "map"), read_drive(root, "query")
+    else:
+        drive = read_drive(root)
+        frames = np.arange(len(drive))
+        references = drive.subset(frames[::KITTI_EVERY])
+        queries = drive.subset(frames[frames % KITTI_EVERY != 0])
+    model = out / base / "model"
+    if not model.is_dir():
+        model.parent.mkdir(parents=True, exist_ok=True)
+        triangulate(references.posed_images(), model, progress)
+    return Scene(name, queries, model, root)
+
+
+def open_map(
+    scene: Scene, checkpoint: Checkpoint, method: str, out: Path, progress: Progress
+) -> FeatureMap:
+    """The scene's map with the features of this network, built unless it is there already."""
+    folder = out / scene.name.partition(":")[0] / f"map_{method}"
+    try:
+        return FeatureMap.open(folder, checkpoint.identity, cache_mb=CACHE_MB)
+    except MapError:
+        options = BuildOptions(scale=1.0)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        build_map(scene.model_dir, scene.image_dir, checkpoint, folder, options, progress)
+        return FeatureMap.open(folder, checkpoint.identity, cache_mb=CACHE_MB)
+
+
+def thinned(full: FeatureMap, keep_every: int) -> FeatureMap:
+    """The same map with the features of one in `keep_every` references, in the order of names.
+
+    The points keep the positions that all references together gave them.
+    """
+    keyframes = fmt.read_keyframes(full.path, full.info)
+    rows = np.sort(np.argsort(keyframes["name"])[::keep_every])
+    new_row = np.full(len(keyframes) + 1, -1, np.int32)  # the last entry is for row -1, "none"
+    new_row[rows] = np.arange(len(rows))
+    keyframes = keyframes[rows]
+    keyframes["covisible"] = new_row[keyframes["covisible"]]
+    return FeatureMap(full.path, full.info, keyframes, full.device, CACHE_MB)
