@@ -88,8 +88,8 @@ def _card(faces, kit, rng, middle, normal, size, color) -> None:
     faces.add(middle, side, up, skin, offset=rng.uniform(0, 3, 2))
 
 
-def lamp(faces: FaceList, kit: Kit, rng, base, toward) -> None:
-    """Street lamp with an arm towards the road."""
+def lamp(faces: FaceList, kit: Kit, rng, base, toward) -> np.ndarray:
+    """Street lamp with an arm towards the road. Returns where its light comes from, (3,)."""
     steel = kit.plain("metal", rng.uniform(0.2, 0.5))
     height = rng.uniform(5.0, 8.0)
     faces.add_prism(base, 0.09, height, steel, 8, top_radius=0.05)
@@ -99,6 +99,7 @@ def lamp(faces: FaceList, kit: Kit, rng, base, toward) -> None:
     faces.add_box(head - np.append(np.asarray(toward) * 0.4, 0.0), (0.5, 0.03, 0.03), yaw, steel,
                   skip=())
     faces.add_box(head, (0.35, 0.12, 0.06), yaw, kit.lacquer(0.7), skip=())
+    return head - [0, 0, 0.1]
 
 
 def traffic_sign(faces: FaceList, kit: Kit, rng, base, yaw: float) -> None:

@@ -10,6 +10,7 @@ import torch
 from pixloc_ros.core.geometry.camera import Camera
 from pixloc_ros.synthetic import shading
 from pixloc_ros.synthetic.antialias import smooth
+from pixloc_ros.synthetic.lamps import add_glare
 from pixloc_ros.synthetic.lighting import Lighting
 from pixloc_ros.synthetic.raster import rasterise
 from pixloc_ros.synthetic.scene import Scene
@@ -48,6 +49,7 @@ def render(world, camera: Camera, T_map_cam: np.ndarray, lighting: Lighting | No
     radiance = smooth(scene.faces, visible, radiance, fan, spacing)
     depth = torch.where(visible.face >= 0, 1 / visible.inverse_depth,
                         torch.full_like(visible.inverse_depth, torch.inf))
+    radiance = add_glare(radiance, depth, rays, scene.lamps, R, t, lighting)
     return Rendering(expose(radiance, rays, sensor or Sensor(), seed), depth)
 
 

@@ -29,7 +29,7 @@ class DepthView:
 class Scene:
     """Tensors of one world on one device. Per face, float32: normal (F,3), tangent (F,2,3: unit
     half_u, half_v), uv (4,F), detail_uv (4,F), tint (3,F), gloss (F,); texture, detail (F,) int64.
-    `core` (2,3): the box whose contents cast shadows.
+    `core` (2,3): the box whose contents cast shadows. lamps (L,3) float64: street lamps, metres.
     """
 
     faces: FaceSet
@@ -46,13 +46,14 @@ class Scene:
     cloud_texture: int
     core: np.ndarray
     shadow_resolution: float
+    lamps: torch.Tensor
     _views: dict = field(default_factory=dict)
 
     UP = np.array([0.0, 0.0, 1.0])
 
     @staticmethod
     def build(face_list: FaceList, sizes, texels, table, masks, cloud_texture: int,
-              core: np.ndarray, shadow_resolution: float, device) -> Scene:
+              core: np.ndarray, shadow_resolution: float, device, lamps: np.ndarray) -> Scene:
         """Tensors on `device` from a face list and a frozen texture bank."""
         arrays = face_list.arrays(np.asarray(sizes, float))
 
@@ -70,7 +71,8 @@ class Scene:
         return Scene(faces, normal, tangent, real("uv").T.contiguous(),
                      real("detail_uv").T.contiguous(), real("tint").T.contiguous(), real("gloss"),
                      real("texture", torch.int64), real("detail", torch.int64),
-                     texels.to(device), table.to(device), cloud_texture, core, shadow_resolution)
+                     texels.to(device), table.to(device), cloud_texture, core, shadow_resolution,
+                     torch.from_numpy(lamps).to(device, torch.float64))
 
     def depth_view(self, direction: np.ndarray, resolution: float) -> DepthView:
         """The scene from far along `direction` (3,), pixels of about `resolution` metres; kept."""

@@ -1,4 +1,4 @@
-"""Deferred shading: textures, sun with cast shadows, sky light with occlusion, glass, haze.
+"""Deferred shading: textures, sun with cast shadows, sky light with occlusion, lamps, glass, haze.
 
 Everything is held component by component, (3,n) for n points: contiguous rows are what makes it
 quick on a CPU.
@@ -11,6 +11,7 @@ import torch.nn.functional as F
 
 from pixloc_ros.synthetic.atlas import sample
 from pixloc_ros.synthetic.facades import PAINT
+from pixloc_ros.synthetic.lamps import lamp_light
 from pixloc_ros.synthetic.lighting import Lighting
 from pixloc_ros.synthetic.raster import Visible
 from pixloc_ros.synthetic.scene import DepthView, Scene
@@ -57,8 +58,13 @@ def _surface(scene, matrices, face, fan, depth, T_map_cam, lighting, spacing):
     direction = T_map_cam[:3, :3].float() @ fan[0]
     offset = direction * depth
     light = _irradiance(scene, face, slope, offset, T_map_cam[:3, 3], lighting)
-    out = albedo * light
+    light += lamp_light(scene, face, offset, T_map_cam, lighting)
     gloss = ((base[3] - 0.3) / 0.7).clamp(min=0) * scene.gloss[face]
+    if lighting.wet > 0:
+        film = _wet(scene, face, offset, T_map_cam[:3, 3], lighting.wet)
+        albedo *= 1 - 0.5 * film
+        gloss = torch.maximum(gloss, 0.8 * film)
+    out = albedo * light
     shiny = torch.nonzero(gloss > 0.02).squeeze(1)
     if shiny.numel():
         normal = scene.normal.index_select(0, face[shiny]).T
@@ -115,6 +121,15 @@ def _irradiance(scene, face, slope, offset, eye, lighting):
     normal = scene.normal.index_select(0, face[facing]).T
     lit[facing] *= _sunlit(view, offset.index_select(1, facing) + 0.03 * normal, eye)
     return ambient + lit * direct
+
+
+def _wet(scene, face, offset, eye, share: float):
+    """How wet (n,), [0,1], points are: level ground in patches of a few metres, nothing else."""
+    x, y = offset[:2] + eye[:2, None].float()
+    patches = (torch.sin(0.7 * x + 1.3 * torch.sin(0.5 * y))
+               + torch.sin(0.9 * y + 1.1 * torch.sin(0.6 * x))) / 2
+    level = (scene.normal[face, 2] > 0.99) & (offset[2] + eye[2].float() < 0.3)
+    return ((patches + 2 * share - 1) * 3).clamp(0, 1) * level
 
 
 def _locate(view: DepthView, offset, eye):

@@ -18,12 +18,17 @@ _KERB = 0.12
 
 @dataclass(frozen=True)
 class WorldOptions:
-    """Size and fineness. length: metres of street; density: texels/m of baked facades and road;
-    shadow_resolution: metres."""
+    """Size, fineness and layout. length: metres of street; density: texels/m of baked facades and
+    road; shadow_resolution: metres. bend: turn of the street per metre (rad/m). road_half: half
+    width of the carriageway in metres (10 and more: a square or courtyard), green: 0 for closed
+    rows of tall houses and shops, 1 for gardens and trees; None leaves both to the seed."""
 
     length: float = 120.0
     density: float = 40.0
     shadow_resolution: float = 0.06
+    bend: float = 0.0
+    road_half: float | None = None
+    green: float | None = None
 
 
 class StreetWorld:
@@ -41,11 +46,16 @@ class StreetWorld:
         rng = np.random.default_rng([seed, 1])
         self.road_half = rng.uniform(3.9, 4.8)
         self.pavement = rng.uniform(1.4, 3.0)
-        self.green = rng.random()  # 0: closed rows of tall houses and shops, 1: gardens and trees
-        self._bend = rng.normal(0, 0.0008, 2)
+        self.green = rng.random()
+        if self.options.road_half is not None:
+            self.road_half = self.options.road_half
+        if self.options.green is not None:
+            self.green = self.options.green
+        self._bend = rng.normal(0, 0.0008, 2) + [2 * self.options.bend, 0.0]
         self._bank = TextureBank()
         self._kit = props.Kit(self._bank)
         self._fixed = FaceList()
+        self._lamps: list[np.ndarray] = []
         self._build(rng)
         self._scenes: dict[str, Scene] = {}
         self._frozen = None
@@ -86,7 +96,8 @@ class StreetWorld:
             core = np.array([[*(corners.min(0) - 16), 0.0], [*(corners.max(0) + 16), 14.0]])
             self._scenes[key] = Scene.build(faces, self._bank.sizes, *self._frozen,
                                             materials.masks(), self._kit.base["clouds"], core,
-                                            self.options.shadow_resolution, device)
+                                            self.options.shadow_resolution, device,
+                                            np.reshape(self._lamps, (-1, 3)))
         return self._scenes[key]
 
     def _build(self, rng) -> None:
@@ -197,7 +208,8 @@ class StreetWorld:
             for s in np.arange(rng.uniform(0, 20), self.options.length + 8, rng.uniform(18, 28)):
                 theta = self.heading(s)
                 toward = np.array([np.sin(theta), -np.cos(theta)]) * side
-                props.lamp(self._fixed, self._kit, rng, self.place(s, side * edge, _KERB), toward)
+                self._lamps.append(props.lamp(self._fixed, self._kit, rng,
+                                              self.place(s, side * edge, _KERB), toward))
             for _ in range(int(self.options.length / 9)):
                 s = rng.uniform(-5, self.options.length + 12)
                 yaw = self.heading(s) + np.pi * (rng.random() < 0.5)

@@ -19,15 +19,19 @@ from pixloc_ros.training.views import ViewConfig, Views, camera_of, load_world
 @dataclass(frozen=True)
 class PairConfig:
     """points: map points of a pair. max_depth: farthest of them (m). textured: share of them that
-    is drawn from the strongest edges, where a map has its points. max_translation (m),
-    max_rotation_deg: the starting pose is off by up to that much, evenly from zero.
+    is drawn from the strongest edges, where a map has its points. min_overlap: share of the points
+    that the query must have in its picture. max_translation (m), max_rotation_deg: the starting
+    pose is off by up to that much; both are large together, as `far` ** power for a `far` drawn
+    evenly from [0, 1], so that a power above 1 gives more small offsets than large ones.
     """
 
     points: int = 384
     max_depth: float = 60.0
     textured: float = 0.7
-    max_translation: float = 1.5
-    max_rotation_deg: float = 5.0
+    min_overlap: float = 0.3
+    max_translation: float = 5.0
+    max_rotation_deg: float = 12.0
+    power: float = 1.5
     views: ViewConfig = field(default_factory=ViewConfig)
 
 
@@ -55,21 +59,36 @@ class SyntheticPairs(Dataset):
         rng = np.random.default_rng([self._seed, index])
         views_config = self.config.views
         places = self._load(self._first_world + int(rng.integers(views_config.worlds)))
-        views = places[rng.integers(len(places))]
-        first, second = rng.choice(len(views.image), 2, replace=False)
-        return self._pair(views, first, second, rng)
+        while True:
+            views = places[rng.integers(len(places))]
+            first, second = rng.choice(len(views.image), 2, replace=False)
+            if overlap(views, first, second, self.config) >= self.config.min_overlap:
+                return self._pair(views, first, second, rng)
 
     def _pair(self, views: Views, first: int, second: int, rng: np.random.Generator) -> PairBatch:
         generator = torch.Generator().manual_seed(int(rng.integers(2 ** 62)))
         reference, query = (torch.from_numpy(views.image[i]).permute(2, 0, 1) / 255
                             for i in (first, second))
+        depths = torch.from_numpy(views.depth[first]), torch.from_numpy(views.depth[second])
+        reference, query, hidden = augment_pair(reference, query, depths, self.augment, generator)
         cameras = camera_of(views, first), camera_of(views, second)
-        points = sample_points(views.image[first], views.depth[first], cameras[0], self.config, rng)
+        depth = np.where(hidden, np.inf, views.depth[first])
+        points = sample_points(views.image[first], depth, cameras[0], self.config, rng)
         T_query_ref = transforms.inverse(views.T_map_cam[second]) @ views.T_map_cam[first]
         T_init = transforms.exp(_disturbance(self.config, rng)) @ T_query_ref
-        reference, query = augment_pair(reference, query, self.augment, generator)
         return PairBatch(reference[None], query[None], cameras[0][None], cameras[1][None],
                          points[None], _pose(T_query_ref), _pose(T_init))
+
+
+def overlap(views: Views, first: int, second: int, config: PairConfig) -> float:
+    """Share of what the first view sees, within max_depth, that the second has in its picture."""
+    depth = views.depth[first, ::16, ::16]
+    v, u = np.nonzero(depth < config.max_depth)
+    rays = camera_of(views, first).rays(torch.from_numpy(np.stack([u, v], -1) * 16.0).float())
+    points = rays * torch.from_numpy(depth[v, u])[:, None]
+    T = transforms.inverse(views.T_map_cam[second]) @ views.T_map_cam[first]
+    seen = camera_of(views, second).project(_pose(T)[0].transform(points))[1]
+    return float(seen.float().mean()) if len(points) else 0.0
 
 
 def sample_points(image: np.ndarray, depth: np.ndarray, camera: Camera, config: PairConfig,
@@ -99,8 +118,9 @@ def collate(pairs: list[PairBatch]) -> PairBatch:
 def _disturbance(config: PairConfig, rng: np.random.Generator) -> np.ndarray:
     directions = rng.normal(size=(2, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    distance = rng.uniform(0, config.max_translation)
-    angle = np.deg2rad(rng.uniform(0, config.max_rotation_deg))
+    far = rng.uniform() ** config.power
+    distance = config.max_translation * far * rng.uniform(0.3, 1)
+    angle = np.deg2rad(config.max_rotation_deg) * far * rng.uniform(0.3, 1)
     return np.concatenate([directions[0] * distance, directions[1] * angle])
 
 

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,13 +21,15 @@ LOOK_AHEAD = np.array([[0.0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1
 
 @dataclass(frozen=True)
 class ViewConfig:
-    """worlds: streets of different layout. places: spots in each, and views_per_place: views from
-    around each spot, under different light. street_length (m). width, height (px) of the views.
-    min_focal, max_focal: range of focal lengths (px). spread_along, spread_across (m),
-    spread_yaw_deg, spread_tilt_deg: how far views of one spot lie apart at most, to either side.
+    """worlds: streets and squares of different layout. places: spots in each, and views_per_place:
+    views from around each spot, under different light. street_length (m). width, height (px) of
+    the views. min_focal, max_focal: range of focal lengths (px). spread_along, spread_across (m),
+    spread_yaw_deg, spread_tilt_deg (pitch), spread_roll_deg: how far views of one spot lie apart
+    at most, to either side. night, wet: shares of views after dark and with wet ground. squares:
+    share of worlds that are squares and courtyards rather than streets.
     """
 
-    worlds: int = 16
+    worlds: int = 40
     places: int = 12
     views_per_place: int = 4
     street_length: float = 60.0
@@ -35,10 +37,14 @@ class ViewConfig:
     height: int = 288
     min_focal: float = 220.0
     max_focal: float = 420.0
-    spread_along: float = 2.5
+    spread_along: float = 4.0
     spread_across: float = 1.8
     spread_yaw_deg: float = 10.0
     spread_tilt_deg: float = 2.0
+    spread_roll_deg: float = 3.0
+    night: float = 0.2
+    wet: float = 0.3
+    squares: float = 0.25
 
 
 class Views(NamedTuple):
@@ -68,24 +74,27 @@ def load_world(config: ViewConfig, seed: int, folder: Path) -> list[Views]:
 def render_world(config: ViewConfig, seed: int) -> list[Views]:
     """Render all places of one world, in several lights and two states of its movable things."""
     rng = np.random.default_rng([seed, 7])
-    world = StreetWorld(seed, WorldOptions(config.street_length, density=32.0,
-                                           shadow_resolution=0.1))
-    states = [(world, Lighting.random(rng)), (world, Lighting.random(rng))]
+    world = StreetWorld(seed, _layout(config, rng))
     moved = world.with_clutter(seed + 1)
-    states += [(moved, Lighting.random(rng)), (moved, Lighting.random(rng))]
+    days = [(state, _wetted(Lighting.random(rng), config, rng)) for state in (world, moved)
+            for _ in range(2)]
+    nights = [(state, _wetted(Lighting.random_night(rng), config, rng)) for state in (world, moved)]
     places = []
     for _ in range(config.places):
-        s, d = rng.uniform(2, config.street_length - 15), rng.uniform(-2.2, 2.2)
+        s = rng.uniform(2, config.street_length - 15)
+        d = rng.uniform(-1, 1) * (world.road_half - 2)
         focal = rng.uniform(config.min_focal, config.max_focal)
         heading = world.heading(s) + (np.pi if rng.random() < 0.3 else 0.0)
-        heading += np.deg2rad(rng.normal(0, 20))
+        heading += np.deg2rad(rng.normal(0, 20 if world.road_half < 6 else 60))
         views = []
         while len(views) < config.views_per_place:
             T_map_cam = _pose(world, s, d, heading, config, rng)
             camera = Camera.pinhole(config.width, config.height, focal, focal,
                                     (config.width - 1) / 2, (config.height - 1) / 2)
-            state, lighting = states[rng.integers(len(states))]
-            rendering = render(state, camera, T_map_cam, lighting, sensor=Sensor.random(rng),
+            dark = rng.random() < config.night
+            state, lighting = (nights if dark else days)[rng.integers(2 if dark else 4)]
+            sensor = Sensor.random_night(rng) if dark else Sensor.random(rng)
+            rendering = render(state, camera, T_map_cam, lighting, sensor=sensor,
                                seed=int(rng.integers(2 ** 31)))
             if (rendering.depth < 1.0).float().mean() < 0.05:  # the camera stands free
                 views.append((rendering.to_uint8(), rendering.depth.numpy().astype(np.float32),
@@ -94,13 +103,26 @@ def render_world(config: ViewConfig, seed: int) -> list[Views]:
     return places
 
 
+def _layout(config: ViewConfig, rng: np.random.Generator) -> WorldOptions:
+    square = rng.random() < config.squares
+    return WorldOptions(
+        config.street_length, density=24.0 if square else 32.0, shadow_resolution=0.1,
+        bend=rng.normal(0, 0.006), road_half=rng.uniform(7, 14) if square else None,
+        green=rng.uniform(0.6, 1.2) if rng.random() < 0.4 else None)
+
+
+def _wetted(lighting: Lighting, config: ViewConfig, rng: np.random.Generator) -> Lighting:
+    wet = rng.random() < config.wet
+    return replace(lighting, wet=rng.uniform(0.3, 1.0) if wet else 0.0)
+
+
 def _pose(world: StreetWorld, s: float, d: float, heading: float, config: ViewConfig,
           rng: np.random.Generator) -> np.ndarray:
     along = rng.uniform(-1, 1) * config.spread_along
     across = rng.uniform(-1, 1) * config.spread_across
     position = world.place(s + along, d + across, rng.uniform(1.3, 2.0))
     yaw = heading + np.deg2rad(rng.uniform(-1, 1) * config.spread_yaw_deg)
-    tilt = np.deg2rad(rng.uniform(-1, 1, 2) * config.spread_tilt_deg)
+    tilt = np.deg2rad(rng.uniform(-1, 1, 2) * [config.spread_roll_deg, config.spread_tilt_deg])
     turn = transforms.exp(np.array([0, 0, 0, 0, 0, yaw])) @ transforms.exp(
         np.array([0, 0, 0, *tilt, 0]))
     T_map_cam = turn @ LOOK_AHEAD
