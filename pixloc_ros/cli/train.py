@@ -1,82 +1,103 @@
-"""train: train a network through the pose solver, as one YAML file describes it."""
+"""train: train a network through the pose solver, as one YAML file describes it.
+
+Several GPUs or machines: torchrun --nproc-per-node=2 -m pixloc_ros.cli.train --config ... --out ...
+"""
 from __future__ import annotations
 
 import argparse
 import sys
 from pathlib import Path
 
-import numpy as np
-import torch
-import yaml
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pixloc_ros.core.config import from_dict, to_dict
-from pixloc_ros.core.errors import PixlocError
-from pixloc_ros.core.network import PixLocNet, load_checkpoint, save_checkpoint
-from pixloc_ros.training.imagenet import initial_small
-from pixloc_ros.training.loop import FIRST_TRAINING_WORLD, TrainConfig, Trainer
-from pixloc_ros.training.views import load_world
+from pixloc_ros.cli.support import run_command
 
 
 def main(argv: list[str] | None = None) -> int:
     arguments = parse(argv)
-    console = Console()
-    try:
-        train(arguments.config, arguments.out, arguments.views, arguments.device, console)
-    except PixlocError as error:
-        console.print(f"[red]train: {error}")
-        return 1
-    except KeyboardInterrupt:
-        console.print("stopped; the same command goes on from the last saved step")
-        return 130
-    return 0
+    return run_command("train", lambda console: train(arguments, console))
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="train", description=__doc__)
+    parser = argparse.ArgumentParser(prog="train", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", type=Path, required=True, help="YAML file of the experiment")
     parser.add_argument("--out", type=Path, required=True,
                         help="folder for state, logs and the checkpoint; an unfinished run in it "
                              "is resumed")
-    parser.add_argument("--views", type=Path, default=Path("runs/views"),
-                        help="folder of rendered training views; missing ones are rendered first")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--cache", type=Path, default=Path("runs/cache"),
+                        help="folder for what is made of the data once (rendered views, prepared "
+                             "scenes); what is missing is made first")
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU if there is one")
     return parser.parse_args(argv)
 
 
-def train(config_path: Path, out: Path, views: Path, device: str, console: Console) -> None:
+def train(arguments: argparse.Namespace, console: Console) -> int:
     """Run or resume one experiment and write its checkpoint to `out`/checkpoint."""
-    with config_path.open() as file:
-        config = from_dict(TrainConfig, yaml.safe_load(file), str(config_path))
-    console.print(f"rendered views: {views} (streets that are missing are rendered first)")
-    net = starting_network(config, views)
-    trainer = Trainer(net, config, out, views, device)
-    columns = (TextColumn("{task.completed}/{task.total}"), BarColumn(), TimeRemainingColumn(),
-               TextColumn("{task.description}"))
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task("starting", total=config.steps, completed=trainer.step)
+    import torch
 
-        def report(step: int, figures: dict[str, float]) -> None:
-            progress.update(task, completed=step, description=(
-                f"loss {figures['loss']:.2f}  px {figures['pixels_init']:.0f} -> "
-                f"{figures['pixels_level0']:.2f}  skipped {figures['skipped']:.0f}"))
+    from pixloc_ros.training.distributed import join_processes
+    from pixloc_ros.training.export import save_trained
+    from pixloc_ros.training.loop import Trainer
+    from pixloc_ros.training.network import starting_network
 
-        trainer.run(report)
-    validation = trainer.validate()
-    save_checkpoint(net, out / "checkpoint", card={
-        "name": config.name, "training": to_dict(config), "skipped_steps": trainer.skipped,
-        "validation": validation}, half_precision=True)
-    console.print({key: round(value, 4) for key, value in validation.items()})
+    config = read_config(arguments.config)
+    device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    with join_processes(device) as (processes, own_device):
+        console.quiet = not processes.leads
+        net = starting_network(config, arguments.cache)
+        trainer = Trainer(net, config, arguments.out, arguments.cache, own_device, processes)
+        console.print(f"{config.name}: step {trainer.step} of {config.steps}, {own_device.type}, "
+                      f"{processes.count} process(es); logs in {arguments.out}", soft_wrap=True)
+        with step_bar(console, trainer) as report:
+            trainer.run(report)
+        if processes.leads:
+            validation = trainer.validate()
+            save_trained(arguments.out, arguments.out / "checkpoint", validation)
+            console.print({key: round(value, 4) for key, value in validation.items()})
+    return 0
 
 
-def starting_network(config: TrainConfig, views: Path) -> PixLocNet:
-    """The network before the first step, unfused."""
-    if config.start is not None:
-        return load_checkpoint(config.start, inference=False).net
-    street = load_world(config.pairs.views, FIRST_TRAINING_WORLD, views)
-    images = torch.from_numpy(np.stack([place.image[0] for place in street[:4]]))
-    return initial_small(images.permute(0, 3, 1, 2) / 255, config.seed)
+def read_config(path: Path):
+    """The experiment of a YAML file."""
+    import yaml
+
+    from pixloc_ros.core.config import from_dict
+    from pixloc_ros.core.errors import ConfigError
+    from pixloc_ros.training.config import TrainConfig
+
+    try:
+        settings = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: not a readable YAML file ({error})") from error
+    return from_dict(TrainConfig, settings, str(path))
+
+
+class step_bar:
+    """A bar with loss and errors; where the output is no terminal, a line every hundred steps."""
+
+    def __init__(self, console: Console, trainer):
+        columns = (TextColumn("{task.completed}/{task.total}"), BarColumn(),
+                   TimeRemainingColumn(), TextColumn("{task.description}"))
+        self._console, self._total = console, trainer.config.steps
+        self._bar = Progress(*columns, console=console, disable=not console.is_terminal)
+        self._task = self._bar.add_task("starting", total=self._total, completed=trainer.step)
+
+    def __enter__(self):
+        self._bar.start()
+        return self._report
+
+    def __exit__(self, *_):
+        self._bar.stop()
+
+    def _report(self, step: int, figures: dict[str, float]) -> None:
+        text = (f"loss {figures['loss']:.2f}  px {figures['pixels_init']:.0f} -> "
+                f"{figures['pixels_level0']:.2f}  {figures['median_m']:.3f} m  "
+                f"{figures['median_deg']:.2f} deg  skipped {figures['skipped']:.0f}")
+        self._bar.update(self._task, completed=step, description=text)
+        if not self._console.is_terminal and (step % 100 == 0 or step == self._total):
+            self._console.print(f"{step}/{self._total}  {text}", soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 The dataclass is the only place where a setting, its type and its default are written. Supported
 field types: bool, int, float, str, Path, Enum, Literal, nested dataclass, tuple, list, dict with
-string keys, and any of these or None.
+string keys, and any of these or None. In a union of dataclasses that each have a field `kind` with
+a value of its own as the default, the mapping's `kind` says which one is meant.
 """
 
 from __future__ import annotations
@@ -101,12 +102,26 @@ def _convert_union(arguments: tuple, value: Any, where: str) -> Any:
     if value is None and type(None) in arguments:
         return None
     kinds = [kind for kind in arguments if kind is not type(None)]
+    if len(kinds) > 1 and all(dataclasses.is_dataclass(kind) for kind in kinds):
+        return _convert_tagged(kinds, value, where)
     for kind in kinds[:-1]:
         try:
             return _convert(kind, value, where)
         except ConfigError:
             continue
     return _convert(kinds[-1], value, where)
+
+
+def _convert_tagged(kinds: Sequence[type], value: Any, where: str) -> Any:
+    if isinstance(value, tuple(kinds)):
+        return value
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{where}: expected a mapping of settings, got {_describe(value)}")
+    if "kind" not in value:
+        raise ConfigError(f"{where}: missing key 'kind'")
+    by_kind = {kind.__dataclass_fields__["kind"].default: kind for kind in kinds}
+    chosen = _one_of(list(by_kind), value["kind"], f"{where}.kind")
+    return from_dict(by_kind[chosen], value, where)
 
 
 def _convert_sequence(container: type, arguments: tuple, value: Any, where: str) -> Any:

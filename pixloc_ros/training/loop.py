@@ -1,141 +1,116 @@
 """The training loop: resumable to the step, deterministic in its data, NaN-proof."""
 from __future__ import annotations
 
-import csv
 import math
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
-from pixloc_ros.core.alignment import AlignerConfig
 from pixloc_ros.core.config import to_dict
-from pixloc_ros.core.errors import CheckpointError
+from pixloc_ros.core.errors import CheckpointError, ConfigError
 from pixloc_ros.core.network import PixLocNet
-from pixloc_ros.training.augment import AugmentConfig
-from pixloc_ros.training.loss import LossConfig, alignment_loss
-from pixloc_ros.training.pairs import PairConfig, SyntheticPairs, collate
-from pixloc_ros.training.two_view import PairBatch, align_pairs
+from pixloc_ros.training.config import TrainConfig
+from pixloc_ros.training.distributed import Processes, parallel
+from pixloc_ros.training.log import TrainLog
+from pixloc_ros.training.model import Outcome, TwoViewModel
+from pixloc_ros.training.pairs import collate
+from pixloc_ros.training.pictures import pair_picture
+from pixloc_ros.training.two_view import PairBatch
 
-FIRST_TRAINING_WORLD = 1000
-FIRST_VALIDATION_WORLD = 900_000  # streets that training never sees
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """One experiment; YAML files under config/ hold these keys.
-
-    start: checkpoint to go on from, a shipped name ("small"), folder or `.tar`; without one the
-    network starts untrained, its encoder from ImageNet.
-    steps: optimiser steps. batch: pairs a step. workers: processes that render ahead.
-    learning_rate: Adam's, for decoder and heads; encoder_rate and damping_rate are factors on it
-    (encoder_rate 0 keeps the encoder as it is and saves its backward pass).
-    Rates rise linearly over `warmup` steps and fall to zero along a cosine.
-    clip_norm: gradient norm limit, applied before the step.
-    validate_every, save_every: in steps. validation_pairs from validation_worlds: streets that
-    training never sees.
-    """
-
-    name: str
-    start: str | None = None
-    steps: int = 4000
-    batch: int = 3
-    workers: int = 1
-    seed: int = 1
-    learning_rate: float = 5e-4
-    encoder_rate: float = 0.2
-    damping_rate: float = 20.0
-    warmup: int = 100
-    clip_norm: float = 1.0
-    validate_every: int = 250
-    save_every: int = 100
-    validation_pairs: int = 48
-    validation_worlds: int = 3
-    aligner: AlignerConfig = field(default_factory=AlignerConfig)
-    loss: LossConfig = field(default_factory=LossConfig)
-    pairs: PairConfig = field(default_factory=PairConfig)
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
+PICTURED_PAIRS = 2  # of the validation pairs, the same ones all along
 
 
 class Trainer:
     """Trains `net` in place; everything it needs to go on lies in `folder`.
 
-    folder: gets state.pt (network, optimiser, step), train.csv and validation.csv. If it holds a
-    state, training resumes there; CheckpointError if that is of another configuration.
-    views: folder of rendered views, filled where it lacks any.
+    folder: gets state.pt (network, optimiser, step), train.csv, validation.csv, pictures/ and
+    tensorboard/. If it holds a state, training resumes there; CheckpointError if that is of
+    another configuration.
+    cache: folder of what is made of the data once, filled where it lacks any.
+    processes: of which this is one; all have to see the same `folder`, the first writes to it.
     """
 
-    def __init__(self, net: PixLocNet, config: TrainConfig, folder: Path, views: Path,
-                 device: torch.device | str = "cpu"):
+    def __init__(self, net: PixLocNet, config: TrainConfig, folder: Path, cache: Path,
+                 device: torch.device | str = "cpu", processes: Processes = Processes()):
         self.net = net.to(device)
         self.config = config
         self.folder = folder
-        self.views = views
+        self.cache = cache
         self.device = torch.device(device)
+        self.processes = processes
         self.step = 0
         self.skipped = 0
+        if config.precision == "fp16" and self.device.type == "cpu":
+            raise ConfigError("precision: fp16 needs a GPU; take bf16 or fp32 on the CPU")
         self._optimizer = torch.optim.Adam(parameter_groups(net, config))
         self._base_rates = [group["lr"] for group in self._optimizer.param_groups]
+        self._scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "fp16")
         folder.mkdir(parents=True, exist_ok=True)
         self._resume()
+        self._model = TwoViewModel(net, config.aligner, config.loss, config.precision)
+        self._parallel = parallel(self._model, processes)
 
     def run(self, report: Callable[[int, dict[str, float]], None]) -> None:
         """Train to the last step. report(step, figures) is called after each."""
+        log = TrainLog(self.folder, self.step) if self.processes.leads else None
         begin = time.monotonic()
         for batch in self._batches():
             figures = self.train_step(batch)
             figures["seconds"] = time.monotonic() - begin
-            _append_row(self.folder / "train.csv", {"step": self.step, **figures})
+            if log:
+                log.figures("train", self.step, figures)
+                self._now_and_then(log)
             report(self.step, figures)
-            last = self.step == self.config.steps
-            if last or self.step % self.config.save_every == 0:
-                self.save()
-            if last or self.step % self.config.validate_every == 0:
-                _append_row(self.folder / "validation.csv",
-                            {"step": self.step, **self.validate()})
+        if log:
+            log.close()
 
     def train_step(self, batch: PairBatch) -> dict[str, float]:
-        """One optimiser step. A batch whose loss or gradient is not finite is skipped, counted."""
+        """One optimiser step; the figures are of the pairs of this process.
+
+        A batch whose loss or gradient is not finite, in whichever process, is skipped by all and
+        counted: parameters, running statistics and optimiser state stay what they were.
+        """
         for group, rate in zip(self._optimizer.param_groups, self._base_rates):
             group["lr"] = rate * self._rate_factor()
-        self.net.train()
+        self._parallel.train()
+        buffers = [buffer.clone() for buffer in self.net.buffers()]
         self._optimizer.zero_grad(set_to_none=True)
-        alignment, mask = align_pairs(self.net, batch, self.config.aligner)
-        losses = self._losses(alignment.levels, mask, batch)
-        loss = losses["total"].mean()
-        loss.backward()
+        outcome = self._parallel(batch)
+        loss = outcome.losses["total"].mean()
+        self._scaler.scale(loss).backward()
+        self._scaler.unscale_(self._optimizer)
         norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.config.clip_norm)
-        if bool(torch.isfinite(loss) & torch.isfinite(norm)):
-            self._optimizer.step()
+        if self.processes.all_true(torch.isfinite(loss) & torch.isfinite(norm)):
+            self._scaler.step(self._optimizer)
         else:
             self.skipped += 1
+            for buffer, before in zip(self.net.buffers(), buffers):
+                buffer.copy_(before)
+        self._scaler.update()
         self.step += 1
+        distance, angle = pose_errors(outcome, batch)
         return {"loss": float(loss.detach()), "gradient_norm": float(norm),
-                "skipped": self.skipped, **_level_figures(losses)}
+                "skipped": self.skipped, **_level_figures(outcome.losses),
+                "median_m": float(distance.median()), "median_deg": float(angle.median())}
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
         """Errors on scenes that training never draws: pixels, medians, share that converged."""
         self.net.eval()
-        views = replace(self.config.pairs.views, worlds=self.config.validation_worlds)
-        pairs = SyntheticPairs(replace(self.config.pairs, views=views), self.config.augment, 0,
-                               FIRST_VALIDATION_WORLD, self.config.validation_pairs, self.views)
-        loader = DataLoader(pairs, batch_size=self.config.batch, collate_fn=collate,
-                            num_workers=self.config.workers)
-        all_losses, distances, angles = [], [], []
+        loader = DataLoader(self.validation_pairs(), batch_size=self.config.batch,
+                            collate_fn=collate, num_workers=self.config.workers)
+        all_losses, errors = [], []
         for batch in loader:
             batch = to_device(batch, self.device)
-            alignment, mask = align_pairs(self.net, batch, self.config.aligner)
-            all_losses.append(self._losses(alignment.levels, mask, batch))
-            angle, distance = (alignment.levels[0] @ batch.T_query_ref.inv()).magnitude()
-            distances.append(distance)
-            angles.append(torch.rad2deg(angle))
-        distance, angle = torch.cat(distances), torch.cat(angles)
+            outcome = self._model(batch)
+            all_losses.append(outcome.losses)
+            errors.append(torch.stack(pose_errors(outcome, batch)))
+        distance, angle = torch.cat(errors, dim=-1)
         losses = {key: torch.cat([losses[key] for losses in all_losses], dim=-1)
                   for key in all_losses[0]}
         close = (distance < 0.1) & (angle < 0.25)
@@ -145,39 +120,55 @@ class Trainer:
                 "recall_0.1m_0.25deg": float(close.float().mean()),
                 "recall_0.25m_2deg": float(near.float().mean())}
 
+    def validation_pairs(self) -> Dataset:
+        config = self.config
+        return config.data.validation_pairs(config.augment, config.validation_pairs, self.cache)
+
     def save(self) -> None:
         """Write the state under a temporary name, then rename: a cut run leaves the last one."""
         temporary = self.folder / "state.pt.partial"
         torch.save({"step": self.step, "skipped": self.skipped, "model": self.net.state_dict(),
-                    "optimizer": self._optimizer.state_dict(),
+                    "optimizer": self._optimizer.state_dict(), "scaler": self._scaler.state_dict(),
+                    "architecture": self.net.architecture, "network": self.net.config,
                     "config": to_dict(self.config)}, temporary)
         os.replace(temporary, self.folder / "state.pt")
 
+    def _now_and_then(self, log: TrainLog) -> None:
+        config, last = self.config, self.step == self.config.steps
+        if last or self.step % config.save_every == 0:
+            self.save()
+        if last or self.step % config.validate_every == 0:
+            log.figures("validation", self.step, self.validate())
+        if last or self.step % config.picture_every == 0:
+            pairs = self.validation_pairs()
+            shown = [pairs[i] for i in range(min(PICTURED_PAIRS, len(pairs)))]
+            batch = to_device(collate(shown), self.device)
+            log.picture(self.step, pair_picture(self.net, batch, config.aligner))
+
     def _resume(self) -> None:
         path = self.folder / "state.pt"
-        if not path.exists():
-            return
-        state = torch.load(path, map_location=self.device, weights_only=True)
-        if state["config"] != to_dict(self.config):
-            raise CheckpointError(f"{path} was made with another configuration; "
-                                  "train into another folder, or remove this one to start over")
-        self.net.load_state_dict(state["model"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        self.step, self.skipped = state["step"], state["skipped"]
+        if path.exists():
+            state = torch.load(path, map_location=self.device, weights_only=True)
+            if state["config"] != to_dict(self.config):
+                raise CheckpointError(f"{path} was made with another configuration; "
+                                      "train into another folder, or remove this one to start over")
+            self.net.load_state_dict(state["model"])
+            self._optimizer.load_state_dict(state["optimizer"])
+            self._scaler.load_state_dict(state["scaler"])
+            self.step, self.skipped = state["step"], state["skipped"]
+        if not self.processes.same(self.step, self.device):
+            raise CheckpointError(f"{path}: the processes do not see the same file; give a folder "
+                                  "that all machines share")
 
     def _batches(self) -> Iterator[PairBatch]:
         config = self.config
-        pairs = SyntheticPairs(config.pairs, config.augment, config.seed, FIRST_TRAINING_WORLD,
-                               config.steps * config.batch, self.views)
-        remaining = range(self.step * config.batch, len(pairs))
-        loader = DataLoader(pairs, batch_size=config.batch, sampler=remaining, collate_fn=collate,
+        pairs = config.data.training_pairs(config.augment, config.seed,
+                                           config.steps * config.batch, self.cache)
+        remaining = self.processes.share(config.batch, self.step, config.steps)
+        loader = DataLoader(pairs, batch_sampler=remaining, collate_fn=collate,
                             num_workers=config.workers)
         for batch in loader:
             yield to_device(batch, self.device)
-
-    def _losses(self, levels, mask: Tensor, batch: PairBatch) -> dict[str, Tensor]:
-        return alignment_loss(levels, batch.T_init, batch.T_query_ref, batch.points, mask,
-                              batch.camera_query, self.net.strides, self.config.loss)
 
     def _rate_factor(self) -> float:
         rise = min(1.0, (self.step + 1) / self.config.warmup)
@@ -204,18 +195,15 @@ def to_device(batch: PairBatch, device: torch.device) -> PairBatch:
     return PairBatch(*(value.to(device) for value in batch))
 
 
+@torch.no_grad()
+def pose_errors(outcome: Outcome, batch: PairBatch) -> tuple[Tensor, Tensor]:
+    """Translation (m) and rotation (deg) between the final and the true poses, (B) each."""
+    angle, distance = (outcome.levels[0] @ batch.T_query_ref.inv()).magnitude()
+    return distance, torch.rad2deg(angle)
+
+
 def _level_figures(losses: dict[str, Tensor]) -> dict[str, float]:
     figures = {"pixels_init": float(losses["init"].median())}
     for index, error in enumerate(losses["levels"]):
         figures[f"pixels_level{index}"] = float(error.detach().median())
     return figures
-
-
-def _append_row(path: Path, row: dict) -> None:
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(row))
-        if new:
-            writer.writeheader()
-        writer.writerow({key: f"{value:.6g}" if isinstance(value, float) else value
-                         for key, value in row.items()})

@@ -133,3 +133,43 @@ def test_a_missing_required_key_and_a_wrong_root_are_errors():
 def test_an_unsupported_annotation_is_a_programming_error():
     with pytest.raises(TypeError, match="not supported"):
         from_dict(dataclasses.make_dataclass("Odd", [("value", complex, 0j)]), {"value": 1})
+
+
+@dataclasses.dataclass(frozen=True)
+class Circle:
+    kind: Literal["circle"] = "circle"
+    radius: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Square:
+    kind: Literal["square"] = "square"
+    side: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Drawing:
+    shape: Circle | Square = Circle()
+
+
+def test_kind_chooses_among_dataclasses():
+    drawing = from_dict(Drawing, {"shape": {"kind": "square", "side": 2}})
+    assert drawing == Drawing(Square(side=2.0))
+    assert from_dict(Drawing, to_dict(drawing)) == drawing
+    assert from_dict(Drawing, {"shape": Square()}) == Drawing(Square())
+
+
+@pytest.mark.parametrize(
+    "shape, words",
+    [
+        ({"kind": "square", "radius": 2}, ["f.shape", "unknown key 'radius'", "side"]),
+        ({"kind": "line"}, ["f.shape.kind", "'circle', 'square'"]),
+        ({"side": 2}, ["f.shape", "missing key 'kind'"]),
+        ("square", ["f.shape", "a mapping"]),
+    ],
+)
+def test_a_wrong_kind_names_the_known_ones(shape, words):
+    with pytest.raises(ConfigError) as error:
+        from_dict(Drawing, {"shape": shape}, "f")
+    for word in words:
+        assert word in str(error.value)
