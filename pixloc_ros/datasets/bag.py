@@ -18,13 +18,15 @@ import numpy as np
 from pixloc_ros.core.errors import DataError
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.datasets import bag_messages as messages
-from pixloc_ros.datasets.dead_reckoning import interpolate_poses
+from pixloc_ros.datasets.dead_reckoning import covered, interpolate_poses
 from pixloc_ros.datasets.drive import Drive, Odometry
 
 Progress = Callable[[int, int, str], None]
 
 # ROS reads time 0 as "no clock yet": drives with relative stamps are moved to begin here.
 FIRST_STAMP_NS = 1_000_000_000
+# Ground truth further apart than this says nothing about the images in between.
+MAX_TRUTH_GAP_NS = 500_000_000
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ def _in_stamp_order(drive: Drive, make, image_format: str) -> Iterator[tuple]:
 
     def odometry():
         stamps = drive.odometry.stamps_ns + shift_ns
-        for message in make.odometry(stamps, drive.odometry.T_odom_base):
+        for message in make.odometry(zip(stamps, drive.odometry.T_odom_base)):
             yield messages.header_stamp(message), 1, "odom", message
 
     def ground_truth():
@@ -164,7 +166,8 @@ def read_bag(
 
     The camera's mounting is the chain of /tf_static from the odometry's ``child_frame_id`` to the
     image's ``frame_id`` unless ``T_base_cam`` (4, 4) is given. ``T_map_base`` is the ground-truth
-    topic interpolated at the image stamps, where the bag has it.
+    topic, where the bag has it, interpolated at the images; those that it does not cover are left
+    out.
 
     Raises ``DataError`` for a folder that is no bag, or for a missing topic, listing those there.
     """
@@ -182,6 +185,10 @@ def read_bag(
     T_map_base = None
     if bag.has(topics.ground_truth):
         truth = bag.odometry(topics.ground_truth)
+        index = index[covered(truth.stamps_ns, stamps_ns, MAX_TRUTH_GAP_NS)]
+        stamps_ns = index[:, 0]
+        if len(index) == 0:
+            raise DataError(f"{bag.path}: {topics.ground_truth} covers no image of {image_topic}")
         T_map_base = interpolate_poses(truth.stamps_ns, truth.T_odom_base, stamps_ns)
     return Drive(
         name=bag.path.resolve().name,

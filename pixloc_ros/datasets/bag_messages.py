@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -14,11 +15,17 @@ from pixloc_ros.core.geometry.camera import Camera
 
 IMAGE_FORMATS = ("raw", "jpeg", "png")
 
-# One standard deviation of what wheel odometry tells about its own motion.
-SPEED_SIGMA = 0.05  # m/s
-TURN_SIGMA = 0.01  # rad/s
-SIGMA_PER_METRE = 0.02  # m of position per metre driven
-SIGMA_PER_METRE_HEADING = 0.002  # rad of heading per metre driven
+
+@dataclass(frozen=True)
+class OdometryNoise:
+    """One standard deviation of what odometry tells about its own motion: speed (m/s), turn
+    (rad/s), position (m) and heading (rad) per metre driven. The default is that of wheels."""
+
+    speed: float = 0.05
+    turn: float = 0.01
+    per_metre: float = 0.02
+    heading_per_metre: float = 0.002
+
 
 _TO_RGB = {
     "bgr8": cv2.COLOR_BGR2RGB,
@@ -142,36 +149,58 @@ class MessageMaker:
         )
 
     def static_transform(self, stamp_ns: int, T_base_cam: np.ndarray):
-        q, t = transforms.to_quaternion(T_base_cam)
-        transform = self._new(
-            "geometry_msgs/Transform",
-            self._vector(t),
-            self._new("geometry_msgs/Quaternion", *map(float, q)),
-        )
-        stamped = self._new(
-            "geometry_msgs/TransformStamped",
-            self._header(stamp_ns, self._base),
-            self._camera,
-            transform,
-        )
-        return self._new("tf2_msgs/TFMessage", [stamped])
+        return self.static_transforms(stamp_ns, {self._camera: T_base_cam})
 
-    def odometry(self, stamps_ns: np.ndarray, T_odom_base: np.ndarray) -> Iterator:
-        """nav_msgs/Odometry per pose; twist from the step before, covariance by distance driven."""
-        driven, twist = 0.0, np.zeros(6)
-        sigma = np.array([SPEED_SIGMA] * 3 + [TURN_SIGMA] * 3)
-        for i, stamp_ns in enumerate(stamps_ns):
-            if i > 0:
-                step = transforms.inverse(T_odom_base[i - 1]) @ T_odom_base[i]
-                seconds = float(stamps_ns[i] - stamps_ns[i - 1]) * 1e-9
-                twist = transforms.log(step) / seconds
-                driven += float(np.linalg.norm(step[:3, 3]))
-            position = SIGMA_PER_METRE * driven
-            heading = SIGMA_PER_METRE_HEADING * driven
-            variances = np.maximum([position**2] * 3 + [heading**2] * 3, 1e-9)
-            yield self._odometry(
-                int(stamp_ns), self._odom, T_odom_base[i], variances, twist, sigma**2
+    def static_transforms(self, stamp_ns: int, children: dict[str, np.ndarray]):
+        """tf2_msgs/TFMessage that hangs frames on the base: name -> T_base_child (4, 4)."""
+        entries = []
+        for name, T in children.items():
+            q, t = transforms.to_quaternion(T)
+            rotation = self._new("geometry_msgs/Quaternion", *map(float, q))
+            transform = self._new("geometry_msgs/Transform", self._vector(t), rotation)
+            header = self._header(stamp_ns, self._base)
+            entries.append(
+                self._new("geometry_msgs/TransformStamped", header, name, transform)
             )
+        return self._new("tf2_msgs/TFMessage", entries)
+
+    def fix(
+        self, stamp_ns: int, frame: str, place: tuple[float, float, float],
+        sigmas: tuple[float, float, float] | None, valid: bool,
+    ):  # fmt: skip
+        """sensor_msgs/NavSatFix. place: latitude, longitude (deg), altitude (m).
+
+        sigmas: east, north, up in metres; None leaves the covariance unknown.
+        """
+        kind = self._types["sensor_msgs/msg/NavSatFix"]
+        status = self._types["sensor_msgs/msg/NavSatStatus"]
+        return kind(
+            self._header(stamp_ns, frame),
+            status(status.STATUS_FIX if valid else status.STATUS_NO_FIX, status.SERVICE_GPS),
+            *place,
+            np.diag(np.square(sigmas or (0.0, 0.0, 0.0))).ravel(),
+            kind.COVARIANCE_TYPE_UNKNOWN if sigmas is None
+            else kind.COVARIANCE_TYPE_DIAGONAL_KNOWN,
+        )
+
+    def odometry(
+        self, poses: Iterable[tuple[int, np.ndarray]], noise: OdometryNoise = OdometryNoise()
+    ) -> Iterator:
+        """nav_msgs/Odometry per (stamp in ns, T_odom_base), one at a time.
+
+        The twist is that of the step before, the covariance grows with the distance driven.
+        """
+        driven, twist, last = 0.0, np.zeros(6), None
+        sigma = np.array([noise.speed] * 3 + [noise.turn] * 3)
+        for stamp_ns, T in poses:
+            if last is not None:
+                step = transforms.inverse(last[1]) @ T
+                twist = transforms.log(step) / (float(stamp_ns - last[0]) * 1e-9)
+                driven += float(np.linalg.norm(step[:3, 3]))
+            last = stamp_ns, T
+            position, heading = noise.per_metre * driven, noise.heading_per_metre * driven
+            variances = np.maximum([position**2] * 3 + [heading**2] * 3, 1e-9)
+            yield self._odometry(int(stamp_ns), self._odom, T, variances, twist, sigma**2)
 
     def ground_truth(self, stamp_ns: int, T_map_base: np.ndarray):
         zeros = np.zeros(6)

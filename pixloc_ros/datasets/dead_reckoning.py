@@ -47,3 +47,13 @@ def interpolate_poses(
     left = right - 1
     alpha = (at_ns - stamps_ns[left]) / (stamps_ns[right] - stamps_ns[left])
     return transforms.interpolate(poses[left], poses[right], alpha)
+
+
+def covered(stamps_ns: np.ndarray, at_ns: np.ndarray, max_gap_ns: int) -> np.ndarray:
+    """Which of ``at_ns`` (N,) lie between stamps (M,) at most ``max_gap_ns`` apart, or on one."""
+    right = np.searchsorted(stamps_ns, at_ns, side="left")
+    inside = right < len(stamps_ns)
+    right = np.minimum(right, len(stamps_ns) - 1)
+    exact = inside & (stamps_ns[right] == at_ns)
+    gap = stamps_ns[right] - stamps_ns[np.maximum(right - 1, 0)]
+    return exact | (inside & (right > 0) & (gap <= max_gap_ns))
