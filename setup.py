@@ -16,6 +16,8 @@ CLI = (
     "benchmark",
     "make_drive",
     "drive_to_bag",
+    "make_robotcar",
+    "robotcar_to_bag",
     "demo",
     "doctor",
 )

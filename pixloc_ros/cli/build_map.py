@@ -13,9 +13,9 @@ from pixloc_ros.cli.map_info import print_summary
 from pixloc_ros.cli.support import progress_bar, run_command
 from pixloc_ros.core.errors import ConfigError
 from pixloc_ros.core.network import load_checkpoint
-from pixloc_ros.datasets.bag import read_bag
 from pixloc_ros.datasets.drive import Drive
 from pixloc_ros.datasets.folder import read_drive, write_drive
+from pixloc_ros.datasets.place import read_place
 from pixloc_ros.mapping.build import build_map
 from pixloc_ros.mapping.images import spaced
 from pixloc_ros.mapping.plan import BuildOptions
@@ -43,7 +43,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--model", type=Path, help="folder of a COLMAP or hloc model (bin or txt)")
     source.add_argument("--drive", metavar="PLACE",
-                        help="images with poses (folder, folder:session or bag) to triangulate")
+                        help="images with poses to triangulate: folder, folder:session, bag, "
+                             "bag:camera, raw RobotCar drive, drive:camera")
     parser.add_argument("--images", type=Path,
                         help="folder that the model's image names start from")
     parser.add_argument("--out", type=Path, required=True, help="folder of the map")
@@ -94,11 +95,8 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _chosen_frames(arguments: argparse.Namespace) -> Drive:
-    """The frames to map, as files (those of a bag are written beside the map)."""
-    place, _, session = arguments.drive.partition(":")
-    is_bag = (Path(place) / "metadata.yaml").is_file()
-    drive = read_bag(place) if is_bag else read_drive(place, session or None)
-    drive = drive.subset(slice(None, None, arguments.every))
+    """The frames to map, as files (those that are none yet are written beside the map)."""
+    drive = read_place(arguments.drive).subset(slice(None, None, arguments.every))
     if arguments.spacing > 0:
         drive = drive.subset(spaced(drive.T_map_cam, arguments.spacing))
     if drive.image_dir is None:

@@ -17,25 +17,20 @@ from pixloc_ros.core.errors import DataError, PixlocError
 from pixloc_ros.core.feature_map import FeatureMap
 from pixloc_ros.core.network import Checkpoint, load_checkpoint
 from pixloc_ros.core.tracker import TrackerConfig
-from pixloc_ros.datasets.bag import read_bag
 from pixloc_ros.datasets.dead_reckoning import with_simulated_odometry
 from pixloc_ros.datasets.drive import Drive
-from pixloc_ros.datasets.folder import read_drive
+from pixloc_ros.datasets.place import read_place
 
 
 def open_drive(
     place: str, odometry: str = "recorded", skip_every: int = 0, seed: int = 0
 ) -> Drive:
-    """The drive at ``place``: a rosbag2 folder, an image folder, or ``folder:session`` of one.
+    """The drive at ``place`` (see ``datasets.place``) with odometry.
 
     odometry: "recorded", or "simulated" from the ground truth. skip_every: leave out the frames
     0, n, 2n, ... (those a map was built from); 0 keeps all.
     """
-    path, _, session = place.partition(":")
-    if (Path(path) / "metadata.yaml").is_file():
-        drive = read_bag(path)
-    else:
-        drive = read_drive(path, session or None)
+    drive = read_place(place)
     if odometry == "simulated":
         drive = with_simulated_odometry(drive, seed=seed)
     elif drive.odometry is None:

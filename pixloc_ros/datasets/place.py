@@ -1,0 +1,26 @@
+"""Drives by where they lie: bags, raw RobotCar drives, image folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pixloc_ros.datasets.bag import BagTopics, read_bag
+from pixloc_ros.datasets.drive import Drive
+from pixloc_ros.datasets.folder import read_drive
+from pixloc_ros.datasets.robotcar.bag import topics_of
+from pixloc_ros.datasets.robotcar.drive import is_robotcar, read_robotcar
+
+
+def read_place(place: str) -> Drive:
+    """The drive at `place`, of any kind that the package reads.
+
+    A rosbag2 folder, or `folder:camera` for the topics `/<camera>/image_raw` and
+    `/<camera>/camera_info` of one; a raw RobotCar drive, or `folder:camera`; an image folder, or
+    `folder:session` of one. Raises DataError naming what is missing.
+    """
+    path, _, part = place.partition(":")
+    if (Path(path) / "metadata.yaml").is_file():
+        return read_bag(path, topics_of(part) if part else BagTopics())
+    if is_robotcar(Path(path)):
+        return read_robotcar(path, part or None)
+    return read_drive(path, part or None)
