@@ -84,7 +84,7 @@ CHANGES: dict[str, Change] = {
 def _smooth(image: np.ndarray, random: np.random.Generator, low: float, high: float) -> np.ndarray:
     """(H, W): a random field without detail, its values in low ... high and reaching both."""
     height, width = image.shape[:2]
-    field = random.standard_normal((3, 5)).astype(np.float32)
+    field = random.standard_normal((4, 7)).astype(np.float32)
     field = cv2.resize(field, (width, height), interpolation=cv2.INTER_CUBIC)
     return low + (high - low) * (field - field.min()) / np.ptp(field)
 
