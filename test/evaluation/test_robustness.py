@@ -202,7 +202,7 @@ def test_a_second_run_measures_only_what_is_missing(scene, tmp_path):
     assert first.images == 2 and first.poses == 4  # both conditions show the same image
     assert all(row.position_m < 1e-9 for rows in found.values() for row in rows)
     with (tmp_path / "m.csv").open("a") as stream:
-        stream.write("kitti06_clip,fake,cut off in the mid")
+        stream.write("kitti06_clip,fake,x,clean,000003.png,0.1,0.2,1")  # stopped in the middle
     again = _Counting(few)
     found = measure(few, "fake", again, conditions, Results(tmp_path / "m.csv"))
     assert again.images == 2 and again.poses == 2  # the night

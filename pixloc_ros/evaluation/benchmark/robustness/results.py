@@ -52,22 +52,24 @@ class Results:
     def add(self, row: Measurement) -> None:
         fresh = not self._path.is_file()
         with self._path.open("a", newline="") as stream:
-            writer = csv.writer(stream)
+            writer = csv.writer(stream, lineterminator="\n")
             if fresh:
                 writer.writerow(self._COLUMNS)
             writer.writerow(astuple(row))
         self._rows[row.key] = row
 
     def _read(self) -> list[Measurement]:
-        with self._path.open(newline="") as stream:
-            lines = list(csv.reader(stream))
+        text = self._path.read_text()
+        lines = list(csv.reader(text.splitlines()))
         if not lines or tuple(lines[0]) != self._COLUMNS:
             raise DataError(
                 f"{self._path}: not the measurements of this benchmark; delete it or take another "
                 "--out"
             )
-        whole = [line for line in lines[1:] if len(line) == len(self._COLUMNS)]
-        return [Measurement(*line[:5], *map(float, line[5:])) for line in whole]
+        if not text.endswith("\n"):  # a run was stopped while it wrote this line
+            self._path.write_text(text[: text.rfind("\n") + 1])
+            lines.pop()
+        return [Measurement(*line[:5], *map(float, line[5:])) for line in lines[1:]]
 
 
 @dataclass(frozen=True)
