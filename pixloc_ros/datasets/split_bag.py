@@ -71,7 +71,7 @@ def write_split_bag(
         raise DataError(f"{path} exists already; remove it or choose another name")
     partial = _open_partial(path, {**request, "storage": storage, "part_ns": part_ns})
     first_ns = None
-    parts: list[dict] = []
+    written: list[Path] = []
 
     def number(event: Event) -> int:
         nonlocal first_ns
@@ -84,11 +84,11 @@ def write_split_bag(
             deque(group, maxlen=0)
         else:
             _write_part(partial, note.stem, channels, group, typestore, storage)
-        parts.append(yaml.safe_load(note.read_text())[_INFORMATION])
-    if not parts:
+        written.append(note)
+    if not written:
         shutil.rmtree(partial)
         raise DataError(f"{path}: nothing to write; is the time range right?")
-    information = join(parts, notes)
+    information = join((yaml.safe_load(n.read_text())[_INFORMATION] for n in written), notes)
     text = yaml.safe_dump({_INFORMATION: information}, sort_keys=False)
     (partial / "metadata.yaml").write_text(text)
     for leftover in (*partial.glob(f"{path.name}_*.yaml"), partial / "request.json"):
@@ -98,25 +98,26 @@ def write_split_bag(
             for entry in information["topics_with_message_count"]}  # fmt: skip
 
 
-def join(parts: list[dict], notes: Mapping[str, str] | None = None) -> dict:
+def join(parts: Iterable[dict], notes: Mapping[str, str] | None = None) -> dict:
     """The bag information of parts that follow each other, from that of each (version 9)."""
-    files = [entry for part in parts for entry in part["files"]]
-    begins = [entry["starting_time"]["nanoseconds_since_epoch"] for entry in files]
-    ends = [b + entry["duration"]["nanoseconds"] for b, entry in zip(begins, files)]
-    counts: dict[str, int] = {}
+    files, counts, whole = [], {}, None
     for part in parts:
+        whole = whole or part
+        files += part["files"]
         for entry in part["topics_with_message_count"]:
             name = entry["topic_metadata"]["name"]
             counts[name] = counts.get(name, 0) + entry["message_count"]
+    begins = [entry["starting_time"]["nanoseconds_since_epoch"] for entry in files]
+    ends = [b + entry["duration"]["nanoseconds"] for b, entry in zip(begins, files)]
     return {
-        **parts[0],
+        **whole,
         "relative_file_paths": [entry["path"] for entry in files],
         "duration": {"nanoseconds": max(ends) - min(begins)},
         "starting_time": {"nanoseconds_since_epoch": min(begins)},
         "message_count": sum(counts.values()),
         "topics_with_message_count": [
             {**entry, "message_count": counts[entry["topic_metadata"]["name"]]}
-            for entry in parts[0]["topics_with_message_count"]
+            for entry in whole["topics_with_message_count"]
         ],
         "files": files,
         "custom_data": dict(notes) if notes else None,
