@@ -39,6 +39,7 @@ def recall_plot(cells: Cells) -> bytes:
             one.bar(x, 100 * share, width * 0.92, color=_COLOURS[method], label=METHODS[method])
             one.errorbar(x, 100 * share, reach, fmt="none", ecolor="#444444", lw=0.8)
         one.set_ylabel(f"recall (%) at {THRESHOLDS[threshold]}")
+        one.set_xlim(-0.6, len(cells) - 0.4)
         one.set_ylim(0, 103)
         one.grid(axis="y", color="#dddddd", lw=0.6)
         one.set_axisbelow(True)
