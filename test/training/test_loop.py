@@ -8,17 +8,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from walls import fresh_net
 
 from pixloc_ros.core.alignment import coarse_to_fine
 from pixloc_ros.core.errors import CheckpointError, ConfigError
-from pixloc_ros.core.network import PixLocNet
 from pixloc_ros.training.loop import Trainer
 from pixloc_ros.training.pairs import collate
-
-
-def fresh_net() -> PixLocNet:
-    torch.manual_seed(0)
-    return PixLocNet("small")
 
 
 @pytest.fixture
