@@ -13,6 +13,7 @@ CLI = (
     "map_info",
     "evaluate",
     "train",
+    "export_checkpoint",
     "benchmark",
     "make_drive",
     "drive_to_bag",
