@@ -18,11 +18,18 @@ IMAGE_FORMATS = ("raw", "jpeg", "png")
 
 @dataclass(frozen=True)
 class OdometryNoise:
-    """One standard deviation of what odometry tells about its own motion: speed (m/s), turn
-    (rad/s), position (m) and heading (rad) per metre driven. The default is that of wheels."""
+    """One standard deviation of what odometry tells about its own motion. The default is that of
+    wheels.
+
+    speed (m/s), turn (rad/s): of every twist. step (m), heading_step (rad), both per square root of
+    a metre: white noise of each step, which weighs more in a twist the shorter the step took.
+    per_metre (m), heading_per_metre (rad): of the pose, by the distance driven.
+    """
 
     speed: float = 0.05
     turn: float = 0.01
+    step: float = 0.007
+    heading_step: float = 0.0035
     per_metre: float = 0.02
     heading_per_metre: float = 0.002
 
@@ -188,19 +195,34 @@ class MessageMaker:
     ) -> Iterator:
         """nav_msgs/Odometry per (stamp in ns, T_odom_base), one at a time.
 
-        The twist is that of the step before, the covariance grows with the distance driven.
+        The twist is that of the step before (the first message's that of the step after), and so is
+        its covariance; the pose's grows with the distance driven.
         """
-        driven, twist, last = 0.0, np.zeros(6), None
-        sigma = np.array([noise.speed] * 3 + [noise.turn] * 3)
+        poses = iter(poses)
+        last = next(poses, None)
+        driven, waiting = 0.0, True
         for stamp_ns, T in poses:
-            if last is not None:
-                step = transforms.inverse(last[1]) @ T
-                twist = transforms.log(step) / (float(stamp_ns - last[0]) * 1e-9)
-                driven += float(np.linalg.norm(step[:3, 3]))
+            step = transforms.inverse(last[1]) @ T
+            seconds, length = float(stamp_ns - last[0]) * 1e-9, float(np.linalg.norm(step[:3, 3]))
+            spread = length**0.5 / seconds
+            motion = (
+                transforms.log(step) / seconds,
+                np.repeat([noise.speed**2 + (noise.step * spread) ** 2,
+                           noise.turn**2 + (noise.heading_step * spread) ** 2], 3))  # fmt: skip
+            if waiting:
+                yield self._driven(*last, driven, noise, *motion)
+                waiting = False
+            driven += length
             last = stamp_ns, T
-            position, heading = noise.per_metre * driven, noise.heading_per_metre * driven
-            variances = np.maximum([position**2] * 3 + [heading**2] * 3, 1e-9)
-            yield self._odometry(int(stamp_ns), self._odom, T, variances, twist, sigma**2)
+            yield self._driven(*last, driven, noise, *motion)
+        if waiting and last is not None:
+            still = np.repeat([noise.speed**2, noise.turn**2], 3)
+            yield self._driven(*last, driven, noise, np.zeros(6), still)
+
+    def _driven(self, stamp_ns, T, driven, noise, twist, twist_variances):
+        position, heading = noise.per_metre * driven, noise.heading_per_metre * driven
+        variances = np.maximum(np.repeat([position**2, heading**2], 3), 1e-9)
+        return self._odometry(int(stamp_ns), self._odom, T, variances, twist, twist_variances)
 
     def ground_truth(self, stamp_ns: int, T_map_base: np.ndarray):
         zeros = np.zeros(6)

@@ -11,8 +11,10 @@ from pixloc_ros.core.errors import DataError
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.geometry.camera import Camera
 from pixloc_ros.datasets.bag import BagReader, BagTopics, read_bag, write_bag
+from pixloc_ros.datasets.bag_odometry import read_odometry
 from pixloc_ros.datasets.dead_reckoning import interpolate_poses
 from pixloc_ros.datasets.drive import T_BODY_OPTICAL, Drive, Odometry
+from pixloc_ros.synthetic.odometry import simulate_odometry
 
 
 def make_drive(frames=6, colour=True, camera=None, start_ns=0, size=(64, 48)):
@@ -111,6 +113,27 @@ def test_messages_are_in_stamp_order_and_odometry_comes_first(tmp_path):
     assert [stamp for stamp, _ in log] == sorted(stamp for stamp, _ in log)
     assert [topic for _, topic in log[:5]] == [
         "/tf_static", "/odom", "/ground_truth/odometry", "/camera_info", "/image"]  # fmt: skip
+
+
+def test_odometry_states_its_motion_and_how_well_it_knows_it(tmp_path):
+    """What an EKF takes from the bag: twists that lead from pose to pose, from the first message
+    on, with a covariance that covers their scatter."""
+    seconds = np.arange(200) * 0.02
+    truth = transforms.exp(np.stack([4 * seconds, *np.zeros((4, 200)), 0.05 * seconds], axis=1))
+    stamps = 10**9 + np.arange(200, dtype=np.int64) * 20_000_000
+    measured = Odometry(stamps, simulate_odometry(stamps, truth, 5))
+    drive = replace(make_drive(start_ns=10**9), odometry=measured)
+    odometry = read_odometry(write_bag(drive, tmp_path / "bag"))
+    assert np.array_equal(odometry.stamps_ns, stamps)
+    steps = transforms.inverse(odometry.T[:-1]) @ odometry.T[1:]
+    np.testing.assert_allclose(odometry.twist[1:] * 0.02, transforms.log(steps), atol=1e-9)
+    np.testing.assert_array_equal(odometry.twist[0], odometry.twist[1])
+    true_twist = transforms.log(transforms.inverse(truth[:-1]) @ truth[1:]) / 0.02
+    scatter = (odometry.twist[1:] - true_twist).std(axis=0)
+    sigma = np.sqrt(np.diagonal(odometry.twist_covariance, axis1=1, axis2=2)).mean(axis=0)
+    for axis in (0, 5):
+        assert 0.6 < scatter[axis] / sigma[axis] < 1.2, "neither boasting nor timid"
+    assert (np.diff(odometry.covariance[:, 0, 0]) > -1e-12).all()
 
 
 def test_missing_topic_lists_what_is_there(tmp_path):

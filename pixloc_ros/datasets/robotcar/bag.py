@@ -17,8 +17,8 @@ from pixloc_ros.datasets.split_bag import Channel, Event, write_split_bag
 
 #: The dataset states no uncertainty; these are cautious for stereo odometry and a tactical INS.
 NOISE = {
-    "vo": OdometryNoise(speed=0.05, turn=0.005, per_metre=0.01, heading_per_metre=5e-4),
-    "ins": OdometryNoise(speed=0.05, turn=0.002, per_metre=0.005, heading_per_metre=1e-4),
+    "vo": OdometryNoise(0.05, 0.005, 0.0, 0.0, per_metre=0.01, heading_per_metre=5e-4),
+    "ins": OdometryNoise(0.05, 0.002, 0.0, 0.0, per_metre=0.005, heading_per_metre=1e-4),
 }
 #: Odometry, positions and ground truth reach this far beyond the images' time range.
 MARGIN_NS = 500_000_000
