@@ -35,7 +35,8 @@ def test_a_pair_is_a_function_of_seed_and_index(config, tmp_path):
 def test_starts_are_off_by_up_to_the_limits_and_mostly_by_little(config, tmp_path):
     data = replace(config.data, points=8, max_translation=4.0, max_rotation_deg=10.0, power=2.0)
     dataset = SyntheticPairs(data, config.augment, 1, 0, 80, tmp_path)
-    errors = [(pair.T_init @ pair.T_query_ref.inv()).magnitude() for pair in dataset]
+    errors = [(pair.T_init @ pair.T_query_ref.inv()).magnitude() for pair in
+              (dataset[i] for i in range(80))]
     angle, distance = (torch.cat(part) for part in zip(*errors))
     assert 2.5 < distance.max() <= 4.0 + 1e-4
     assert 6 < torch.rad2deg(angle).max() <= 10.0 + 1e-3
@@ -49,7 +50,7 @@ def test_no_point_lies_behind_what_hides_the_reference(config, tmp_path):
     for index in range(3):
         pair = SyntheticPairs(data, hides, 1, 0, 9, tmp_path)[index]
         plain = SyntheticPairs(data, AugmentConfig.none(clean=1.0), 1, 0, 9, tmp_path)[index]
-        touched = (pair.reference != plain.reference).any(1)
+        touched = ((pair.reference - plain.reference).abs() > 1e-3).any(1)
         assert touched.float().mean() > 0.01
         pixels = pair.camera_reference.project(pair.points)[0][0].round().long()
         assert not touched[0, pixels[:, 1], pixels[:, 0]].any()
