@@ -9,16 +9,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import yaml
 
 from pixloc_ros.core.errors import DataError, PixlocError
 from pixloc_ros.evaluation.benchmark.memory import resident_mb
-from pixloc_ros.evaluation.trajectory import Track, read_tum
+from pixloc_ros.evaluation.trajectory import Track, read_live
 
 Progress = Callable[[int, int, str], None]
 
@@ -56,17 +55,19 @@ def run_live(
     rate: float = 1.0,
     loop_seconds: float = 0.0,
     progress: Progress | None = None,
+    remappings: Mapping[str, str] | None = None,
 ) -> LiveRun:
     """Localize a bag live over DDS; logs and recordings go to ``folder``.
 
     Args:
         parameters: of the node `localizer`, nested by dots in their names.
+        remappings: of the node's topics, to names in the bag.
         rate: playing speed. loop_seconds: play the bag over and over for so long; 0: once.
 
     Raises ``LiveError``, naming the log, if a process fails. Whatever happens, none survives.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for stale in ("sent.csv", "live.tum", "latency.csv", "summary.json"):
+    for stale in ("sent.csv", "live.tum", "poses.csv", "latency.csv", "summary.json"):
         (folder / stale).unlink(missing_ok=True)
     (folder / "localize.yaml").write_text(
         yaml.safe_dump({"localizer": {"ros__parameters": parameters}})
@@ -74,7 +75,8 @@ def run_live(
     sent = folder / "sent.csv"
     with Children(folder) as children:
         localizer = children.start(
-            "localizer_node", "--ros-args", "--params-file", folder / "localize.yaml")
+            "localizer_node", "--ros-args", "--params-file", folder / "localize.yaml",
+            *(part for a, b in (remappings or {}).items() for part in ("-r", f"{a}:={b}")))
         recorder = children.start("pose_recorder", folder, "--sent-log", sent)
         player = children.start(
             "bag_player", bag, "--rate", rate, "--clock", "--log", sent,
@@ -201,20 +203,10 @@ def _read(folder: Path, memory: tuple[list[float], list[float]]) -> LiveRun:
     summary = json.loads((folder / "summary.json").read_text())
     if not summary["poses"]:
         raise LiveError(f"no pose was published; see {folder / 'localizer_node.log'}")
-    stamps_ns, poses = read_tum(folder / "live.tum")
-    rows = np.loadtxt(folder / "latency.csv", delimiter=",", skiprows=1, ndmin=2, dtype=str)
-    latency = {int(stamp): float(ms) for stamp, ms in rows}
     try:
         parts = {name: entry["last"]["values"] for name, entry in summary["diagnostics"].items()}
         counts = [int(parts["pose"]["frames"]), int(parts["pose"]["accepted"]),
                   int(parts["timing"]["dropped"])]  # fmt: skip
     except KeyError as error:
         raise DataError(f"{folder / 'summary.json'} lacks {error}") from error
-    track = Track(
-        name="live",
-        stamps_ns=stamps_ns,
-        poses=poses,
-        tracking=np.ones(len(stamps_ns), bool),
-        latencies_ms=np.array([latency.get(int(s), np.nan) for s in stamps_ns]),
-    )
-    return LiveRun(track, summary["rate_hz"] or 0.0, *counts, memory)
+    return LiveRun(read_live(folder), summary["rate_hz"] or 0.0, *counts, memory)

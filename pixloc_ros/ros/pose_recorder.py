@@ -1,4 +1,4 @@
-"""Records what a running localizer publishes: live.tum, latency.csv and summary.json."""
+"""Records what a running localizer publishes: live.tum, poses.csv, latency.csv, summary.json."""
 from __future__ import annotations
 
 import argparse
@@ -16,7 +16,8 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.utilities import remove_ros_args
 
-from pixloc_ros.ros.conversions import to_ns
+from pixloc_ros.evaluation.trajectory import write_poses
+from pixloc_ros.ros.conversions import pose_to_matrix, to_ns
 from pixloc_ros.ros.runtime import run_node
 
 
@@ -54,13 +55,18 @@ class PoseRecorder(Node):
                                     "values": {v.key: v.value for v in status.values}}
 
     def write(self) -> None:
-        """Write the files. live.tum: stamp (s) x y z qx qy qz qw of the base in the map."""
+        """Write the files. live.tum: stamp (s) x y z qx qy qz qw of the base in the map; poses.csv:
+        the same with covariances, for `fuse`."""
         self._folder.mkdir(parents=True, exist_ok=True)
         with (self._folder / "live.tum").open("w") as file:
             for stamp_ns, _, _, message in self._poses:
                 p, q = message.pose.pose.position, message.pose.pose.orientation
                 numbers = " ".join(f"{v:.9f}" for v in (p.x, p.y, p.z, q.x, q.y, q.z, q.w))
                 file.write(f"{stamp_ns // 10**9}.{stamp_ns % 10**9:09d} {numbers}\n")
+        messages = [message for *_, message in self._poses]
+        write_poses(self._folder / "poses.csv", [to_ns(m.header.stamp) for m in messages],
+                    [pose_to_matrix(m.pose.pose) for m in messages],
+                    [np.reshape(m.pose.covariance, (6, 6)) for m in messages])
         latencies = self._latencies()
         with (self._folder / "latency.csv").open("w", newline="") as file:
             writer = csv.writer(file)
