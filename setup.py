@@ -56,7 +56,14 @@ setup(
     ],
     python_requires=">=3.10",
     install_requires=["setuptools"],
-    extras_require={"test": ["pytest"]},  # tells colcon which runner to use
+    extras_require={
+        "test": ["pytest"],  # tells colcon which runner to use
+        "train": [
+            line
+            for line in (HERE / "requirements" / "train.txt").read_text().splitlines()
+            if not line.startswith("#")
+        ],
+    },
     zip_safe=False,
     maintainer="pixloc_ros",
     maintainer_email="pixloc_ros@example.com",
