@@ -5,19 +5,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from datetime import datetime
 from pathlib import Path
 
 from rich.console import Console
 
 from pixloc_ros.cli.support import progress_bar, run_command
 from pixloc_ros.datasets.robotcar.camera import SENSORS
-from pixloc_ros.datasets.robotcar.generate import RigOptions, write_calibration, write_raw_drive
-from pixloc_ros.synthetic.drive import DriveOptions, make_drive
-
-#: When the two drives began; their folders are named after it.
-STARTS = {"map": datetime(2024, 6, 1, 10, 0, 0), "query": datetime(2024, 6, 1, 18, 30, 0)}
-
+from pixloc_ros.datasets.robotcar.generate import RigOptions, write_dataset
 
 def main(argv: list[str] | None = None) -> int:
     arguments = parse(argv)
@@ -39,13 +33,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def run(arguments: argparse.Namespace, console: Console) -> int:
     width = arguments.width
     rig = RigOptions((width, width * 3 // 4), (width * 4 // 5,) * 2, tuple(arguments.cameras))
-    sessions = make_drive(arguments.seed, DriveOptions(query_frames=arguments.query_frames))
-    if not (arguments.folder / "models").exists():
-        write_calibration(arguments.folder, rig)
     with progress_bar(console) as progress:
-        for name, start in STARTS.items():
-            folder = write_raw_drive(arguments.folder, sessions[name], start, rig, progress)
-            console.print(f"{folder}: {name}, {len(sessions[name])} images of each camera")
+        folders = write_dataset(arguments.folder, arguments.seed, arguments.query_frames, rig,
+                                progress)  # fmt: skip
+    for name, folder in folders.items():
+        console.print(f"{name}: {folder}")
     return 0
 
 

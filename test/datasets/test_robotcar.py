@@ -197,6 +197,19 @@ def test_which_north_yaw_counts_from(drive, yaw_from):
     np.testing.assert_allclose(T[:3, 0], [0, 1, 0], atol=1e-9)
 
 
+@pytest.mark.parametrize("metres, decided", [(10, False), (400, True)])
+def test_a_short_and_shaky_drive_tells_nothing(metres, decided):
+    """Positions good to 3 cm: yaw stays as the SDK takes it until there are enough stretches."""
+    convergence = utm.convergence(*np.deg2rad([51.76, -1.26]), 30)
+    rng = np.random.default_rng(2)
+    rows = [tables.InsRow(k, np.array([5.7e6 + 0.1 * k, 6.2e5, 0, 0, 0, convergence])
+                          + np.append(rng.normal(0, 0.03, 2), np.zeros(4)),
+                          *np.deg2rad([51.76, -1.26]), 30)
+            for k in range(10 * metres)]  # fmt: skip
+    expected = -convergence if decided else 0.0
+    assert heading.grid_correction(iter(rows), np.eye(4)) == pytest.approx(expected)
+
+
 # --- drives -----------------------------------------------------------------------------------
 
 

@@ -29,7 +29,7 @@ from pixloc_ros.datasets.robotcar.camera import (
     write_table,
 )
 from pixloc_ros.datasets.synthetic import drive_of
-from pixloc_ros.synthetic.drive import Session
+from pixloc_ros.synthetic.drive import DriveOptions, Session, make_drive
 
 Progress = Callable[[int, int, str], None]
 
@@ -48,6 +48,9 @@ EXTRINSICS = {
 #: Metres right of the lens that the models of a pair count from.
 LENSES = {"stereo_narrow_right": 0.12, "stereo_wide_right": 0.24}
 IMAGE_AXES = np.array([[0, 0, 1, 0], [1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1]], float)
+#: When the two drives began; their folders are named after it.
+STARTS = {"map": datetime(2024, 6, 1, 10, 0, 0), "query": datetime(2024, 6, 1, 18, 30, 0)}
+DRIVE_NAME = "%Y-%m-%d-%H-%M-%S"
 NANOSECONDS_PER_INS_ROW, INS_ROWS_PER_FIX = 20_000_000, 10
 
 
@@ -61,6 +64,20 @@ class RigOptions:
 
     def size(self, model: str) -> tuple[int, int]:
         return self.stereo_size if model.startswith("stereo") else self.mono_size
+
+
+def write_dataset(
+    root: Path, seed: int, query_frames: int, rig: RigOptions, progress: Progress | None = None
+) -> dict[str, Path]:
+    """A mapping and a later drive through the street of this seed; their folders by session.
+
+    Raises DataError where one of them is there already.
+    """
+    sessions = make_drive(seed, DriveOptions(query_frames=query_frames))
+    if not (root / "models").is_dir():
+        write_calibration(root, rig)
+    return {name: write_raw_drive(root, sessions[name], start, rig, progress)
+            for name, start in STARTS.items()}  # fmt: skip
 
 
 def write_calibration(folder: Path, options: RigOptions) -> None:
@@ -94,7 +111,7 @@ def write_raw_drive(
 
     `root` holds the calibration (`write_calibration`). Raises DataError if the drive is there.
     """
-    folder = root / start.strftime("%Y-%m-%d-%H-%M-%S")
+    folder = root / start.strftime(DRIVE_NAME)
     if folder.exists():
         raise DataError(f"{folder}: there already; choose another folder")
     shift_ns = round(start.replace(tzinfo=timezone.utc).timestamp()) * 10**9

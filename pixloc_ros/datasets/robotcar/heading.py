@@ -3,7 +3,8 @@
 Positions are on the UTM grid, whose north is 1.4 degrees east of true north in Oxford. Inertial
 units count their azimuth from true north; the SDK takes yaw and grid positions as of one frame. If
 yaw is from true north, images look 1.4 degrees past where the vehicle drives, 20 pixels and more,
-and nothing triangulates. The drive itself tells: on straight stretches a car moves where it looks.
+and nothing triangulates. The drive itself tells: the inertial unit sits near the rear axle, which
+moves where the car looks.
 """
 
 from __future__ import annotations
@@ -18,20 +19,22 @@ from pixloc_ros.datasets.robotcar.frames import from_components
 from pixloc_ros.datasets.robotcar.tables import InsRow
 
 #: Length of a stretch (m), how straight it must be (rad), how many are needed and how many enough.
-STRETCH, STRAIGHT, NEEDED, ENOUGH = 1.0, np.deg2rad(1.0), 8, 500
+STRETCH, STRAIGHT, NEEDED, ENOUGH = 0.5, np.deg2rad(1.0), 5, 4000
+#: The median over the stretches must be this much more certain than the convergence is large.
+CERTAINTY = 4.0
 
 
 def grid_correction(rows: Iterator[InsRow], T_vehicle_ins: np.ndarray) -> float:
     """Radians to add to yaw so that it counts from grid north: minus the convergence, or 0.
 
     The one of the two that brings the median direction of travel closer to the vehicle's heading;
-    0, the SDK's way, where the drive has too few straight stretches to tell.
+    0, the SDK's way, where the drive is too short to tell.
     """
     T_ins_vehicle = transforms.inverse(T_vehicle_ins)
     slips, start, convergence = [], None, 0.0
     for row in rows:
-        T = from_components(row.components) @ T_ins_vehicle
-        here = (T[:2, 3], np.arctan2(T[1, 0], T[0, 0]))
+        R = from_components(row.components)[:3, :3] @ T_ins_vehicle[:3, :3]
+        here = (row.components[:2], np.arctan2(R[1, 0], R[0, 0]))
         if start is None:
             convergence = utm.convergence(row.latitude, row.longitude, row.zone)
             start = here
@@ -48,6 +51,10 @@ def grid_correction(rows: Iterator[InsRow], T_vehicle_ins: np.ndarray) -> float:
     if len(slips) < NEEDED:
         return 0.0
     slip = np.median(slips)
+    # The standard error of a median, from the median absolute deviation of a normal distribution.
+    error = 1.25 * 1.48 * np.median(np.abs(slips - slip)) / np.sqrt(len(slips))
+    if error * CERTAINTY > abs(convergence):
+        return 0.0
     return -convergence if abs(slip + convergence) < abs(slip) else 0.0
 
 
