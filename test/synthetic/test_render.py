@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ import torch.nn.functional as F
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.geometry.camera import Camera
 from pixloc_ros.synthetic.faces import FaceList, Skin
+from pixloc_ros.synthetic.lamps import lamp_light
 from pixloc_ros.synthetic.lighting import Lighting
 from pixloc_ros.synthetic.raster import FaceSet, rasterise
 from pixloc_ros.synthetic.render import pixel_rays, render
@@ -170,3 +173,56 @@ def test_light_and_sensor_change_the_image_not_the_geometry(world):
     assert (views[0].image - views[1].image).abs().mean() > 0.03
     with pytest.raises(KeyError):
         Lighting.preset("midnight")
+
+
+def test_night_is_dark_but_where_lamps_and_headlights_reach(world):
+    T = _pose(*world.place(9, -1, 1.6), world.heading(9))
+    night = Lighting.preset("night")
+    unlit = replace(night, lamp=(0, 0, 0), headlight=(0, 0, 0))
+    driving, street = replace(unlit, headlight=night.headlight), replace(unlit, lamp=night.lamp)
+    dark, ahead, lamps = (render(world, CAMERA, T, light, sensor=Sensor.ideal())
+                          for light in (unlit, driving, street))
+    noon = render(world, CAMERA, T, Lighting(), sensor=Sensor.ideal())
+    assert dark.image.mean() < 0.4 * noon.image.mean()
+    assert torch.equal(ahead.depth, dark.depth) and torch.equal(lamps.depth, dark.depth)
+    gain = (ahead.image - dark.image).mean(0)
+    road = (dark.depth > 3) & (dark.depth < 12)
+    far = torch.isfinite(dark.depth) & (dark.depth > 35)
+    assert gain[road].mean() > 0.1 and gain[road].mean() > 1.5 * gain[far].mean()
+    assert (lamps.image - dark.image).min() > -1e-5
+    assert (lamps.image - dark.image).max() > 0.2
+
+
+def test_a_lamp_lights_by_the_inverse_square_of_its_distance(world):
+    """Level ground two and four metres below a street lamp."""
+    scene = world.scene()
+    normal = scene.normal[:, 2] > 0.999
+    face = torch.nonzero(normal & (scene.faces.mask < 0)).view(-1)[:1]
+    light = replace(Lighting.preset("night"), headlight=(0.0, 0.0, 0.0))
+    lamp = scene.lamps[0]
+    received = []
+    for below in (2.0, 4.0):
+        T = torch.eye(4, dtype=torch.float64)
+        T[:3, 3] = lamp - torch.tensor([0.0, 0.0, below])
+        received.append(lamp_light(replace(scene, lamps=lamp[None]), face,
+                                   torch.zeros(3, 1), T, light)[:, 0])
+    torch.testing.assert_close(received[0], 4 * received[1])
+    torch.testing.assert_close(received[0], torch.tensor(light.lamp) / 4)
+
+
+def test_wet_ground_changes_the_ground_alone(world):
+    T = _pose(*world.place(9, -1, 1.6), world.heading(9), 0.1)
+    dry = Lighting.preset("overcast")
+    a, b = (render(world, CAMERA, T, light, sensor=Sensor.ideal())
+            for light in (dry, replace(dry, wet=1.0)))
+    points = pixel_rays(CAMERA).double() * a.depth[..., None].clamp(max=1e4)
+    height = points @ torch.from_numpy(T[2, :3]) + T[2, 3]
+    changed = (a.image - b.image).abs().amax(0) > 0.02
+    assert changed[height < 0.2].float().mean() > 0.4
+    assert changed[height > 0.6].float().mean() < 0.02
+
+
+def test_layout_options_are_followed():
+    square = StreetWorld(3, WorldOptions(8.0, density=4.0, road_half=11.0, green=0.0, bend=0.01))
+    assert square.road_half == 11.0 and square.green == 0.0
+    assert square.heading(40.0) == pytest.approx(0.4, abs=0.1)
