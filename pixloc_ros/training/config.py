@@ -8,7 +8,7 @@ from typing import Literal
 from pixloc_ros.core.alignment import AlignerConfig
 from pixloc_ros.training.augment import AugmentConfig
 from pixloc_ros.training.loss import LossConfig
-from pixloc_ros.training.sources import SyntheticData
+from pixloc_ros.training.sources import Data, SyntheticData
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ class TrainConfig:
     process, those that prepare pairs ahead.
     learning_rate: Adam's, for decoder and heads; encoder_rate and damping_rate are factors on it
     (encoder_rate 0 keeps the encoder as it is and saves its backward pass).
+    freeze_norms: batch norms keep the statistics they have, as in use; right for going on from
+    trained weights with few pairs a step.
     Rates rise linearly over `warmup` steps and fall to zero along a cosine.
     clip_norm: gradient norm limit, applied before the step.
     precision: of the network; the solver always computes in fp32. fp16 only on a GPU.
@@ -50,7 +52,7 @@ class TrainConfig:
     name: str
     start: str | None = None
     network: NetworkConfig | None = None
-    data: SyntheticData = field(default_factory=SyntheticData)
+    data: Data = field(default_factory=SyntheticData)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     aligner: AlignerConfig = field(default_factory=AlignerConfig)
     loss: LossConfig = field(default_factory=LossConfig)
@@ -61,6 +63,7 @@ class TrainConfig:
     learning_rate: float = 5e-4
     encoder_rate: float = 0.2
     damping_rate: float = 20.0
+    freeze_norms: bool = False
     warmup: int = 100
     clip_norm: float = 1.0
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"

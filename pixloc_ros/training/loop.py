@@ -78,6 +78,10 @@ class Trainer:
         for group, rate in zip(self._optimizer.param_groups, self._base_rates):
             group["lr"] = rate * self._rate_factor()
         self._parallel.train()
+        if self.config.freeze_norms:
+            for module in self.net.modules():
+                if isinstance(module, torch.nn.BatchNorm2d):
+                    module.eval()
         buffers = [buffer.clone() for buffer in self.net.buffers()]
         self._optimizer.zero_grad(set_to_none=True)
         outcome = self._parallel(batch)
@@ -93,10 +97,9 @@ class Trainer:
                 buffer.copy_(before)
         self._scaler.update()
         self.step += 1
-        distance, angle = pose_errors(outcome, batch)
         return {"loss": float(loss.detach()), "gradient_norm": float(norm),
                 "skipped": self.skipped, **_level_figures(outcome.losses),
-                "median_m": float(distance.median()), "median_deg": float(angle.median())}
+                **self._median_errors(*self._pose_errors(outcome, batch))}
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
@@ -109,16 +112,18 @@ class Trainer:
             batch = to_device(batch, self.device)
             outcome = self._model(batch)
             all_losses.append(outcome.losses)
-            errors.append(torch.stack(pose_errors(outcome, batch)))
+            errors.append(torch.stack(self._pose_errors(outcome, batch)))
         distance, angle = torch.cat(errors, dim=-1)
         losses = {key: torch.cat([losses[key] for losses in all_losses], dim=-1)
                   for key in all_losses[0]}
-        close = (distance < 0.1) & (angle < 0.25)
-        near = (distance < 0.25) & (angle < 2)
-        return {"loss": float(losses["total"].mean()), **_level_figures(losses),
-                "median_m": float(distance.median()), "median_deg": float(angle.median()),
-                "recall_0.1m_0.25deg": float(close.float().mean()),
-                "recall_0.25m_2deg": float(near.float().mean())}
+        figures = {"loss": float(losses["total"].mean()), **_level_figures(losses),
+                   **self._median_errors(distance, angle)}
+        if self.config.data.unit == "m":
+            close = (distance < 0.1) & (angle < 0.25)
+            near = (distance < 0.25) & (angle < 2)
+            figures |= {"recall_0.1m_0.25deg": float(close.float().mean()),
+                        "recall_0.25m_2deg": float(near.float().mean())}
+        return figures
 
     def validation_pairs(self) -> Dataset:
         config = self.config
@@ -170,6 +175,18 @@ class Trainer:
         for batch in loader:
             yield to_device(batch, self.device)
 
+    @torch.no_grad()
+    def _pose_errors(self, outcome: Outcome, batch: PairBatch) -> tuple[Tensor, Tensor]:
+        """Translation (unit of the data) and rotation (deg) from the true poses, (B) each."""
+        angle, distance = (outcome.levels[0] @ batch.T_query_ref.inv()).magnitude()
+        if self.config.data.unit == "baselines":
+            distance = distance / batch.T_query_ref.magnitude()[1]
+        return distance, torch.rad2deg(angle)
+
+    def _median_errors(self, distance: Tensor, angle: Tensor) -> dict[str, float]:
+        return {f"median_{self.config.data.unit}": float(distance.median()),
+                "median_deg": float(angle.median())}
+
     def _rate_factor(self) -> float:
         rise = min(1.0, (self.step + 1) / self.config.warmup)
         return rise * 0.5 * (1 + math.cos(math.pi * self.step / self.config.steps))
@@ -193,13 +210,6 @@ def parameter_groups(net: PixLocNet, config: TrainConfig) -> list[dict]:
 def to_device(batch: PairBatch, device: torch.device) -> PairBatch:
     """All tensors of a batch on the device."""
     return PairBatch(*(value.to(device) for value in batch))
-
-
-@torch.no_grad()
-def pose_errors(outcome: Outcome, batch: PairBatch) -> tuple[Tensor, Tensor]:
-    """Translation (m) and rotation (deg) between the final and the true poses, (B) each."""
-    angle, distance = (outcome.levels[0] @ batch.T_query_ref.inv()).magnitude()
-    return distance, torch.rad2deg(angle)
 
 
 def _level_figures(losses: dict[str, Tensor]) -> dict[str, float]:

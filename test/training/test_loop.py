@@ -157,3 +157,14 @@ def test_bf16_runs_the_network_low_and_the_solver_high(config, batch, tmp_path, 
 def test_fp16_is_for_gpus(config, tmp_path):
     with pytest.raises(ConfigError, match="bf16"):
         Trainer(fresh_net(), replace(config, precision="fp16"), tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_frozen_norms_keep_their_statistics(config, batch, tmp_path, frozen):
+    trainer = Trainer(fresh_net(), replace(config, freeze_norms=frozen), tmp_path, tmp_path)
+    before = {name: buffer.clone() for name, buffer in trainer.net.named_buffers()}
+    weights = [parameter.clone() for parameter in trainer.net.parameters()]
+    trainer.train_step(batch)
+    same = [torch.equal(buffer, before[name]) for name, buffer in trainer.net.named_buffers()]
+    assert all(same) == frozen
+    assert any(not torch.equal(a, b) for a, b in zip(weights, trainer.net.parameters()))
