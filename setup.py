@@ -17,6 +17,7 @@ CLI = (
     "benchmark",
     "make_drive",
     "drive_to_bag",
+    "fuse",
     "make_robotcar",
     "robotcar_to_bag",
     "demo",

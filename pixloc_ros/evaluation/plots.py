@@ -19,7 +19,7 @@ def trajectory_plot(drive: Drive, tracks: list[Track]) -> bytes:
 
     The odometry is laid onto the first true pose, to show what the localizer mends.
     """
-    figure, axes = _figure(9, 6)
+    figure, axes = new_figure(9, 6)
     truth = drive.T_map_base
     if truth is not None:
         axes.plot(*truth[:, :2, 3].T, color=_TRUTH, lw=4, alpha=0.3, label="ground truth")
@@ -35,12 +35,12 @@ def trajectory_plot(drive: Drive, tracks: list[Track]) -> bytes:
     axes.set_xlabel("x (m)")
     axes.set_ylabel("y (m)")
     axes.legend(frameon=False)
-    return _png(figure)
+    return to_png(figure)
 
 
 def error_plot(drive: Drive, tracks: list[Track]) -> bytes:
     """Position and rotation error over time, with three standard deviations of the first track."""
-    figure, (top, bottom) = _figure(9, 6, rows=2)
+    figure, (top, bottom) = new_figure(9, 6, rows=2)
     begin = drive.stamps_ns[0]
     for track, colour in zip(tracks, _COLOURS):
         _, mine, frames = np.intersect1d(track.stamps_ns, drive.stamps_ns, return_indices=True)
@@ -64,12 +64,12 @@ def error_plot(drive: Drive, tracks: list[Track]) -> bytes:
         worst = np.nanmax([np.nanmax(line.get_ydata(), initial=0) for line in axes.lines])
         axes.set_ylim(0, 1.8 * worst if worst > 0 else None)
     top.legend(frameon=False)
-    return _png(figure)
+    return to_png(figure)
 
 
 def latency_plot(tracks: list[Track]) -> bytes:
     """Histogram of the time from image to pose, with median and 95th percentile."""
-    figure, axes = _figure(9, 3.2)
+    figure, axes = new_figure(9, 3.2)
     for track, colour in zip(tracks, _COLOURS):
         values = track.latencies_ms[np.isfinite(track.latencies_ms)]
         p50, p95 = np.percentile(values, [50, 95])
@@ -81,7 +81,7 @@ def latency_plot(tracks: list[Track]) -> bytes:
     axes.set_ylabel("frames")
     axes.set_xlim(left=0)
     axes.legend(frameon=False)
-    return _png(figure)
+    return to_png(figure)
 
 
 def _odometry_in_map(drive: Drive) -> np.ndarray:
@@ -94,7 +94,8 @@ def _odometry_in_map(drive: Drive) -> np.ndarray:
     return drive.T_map_base[0] @ transforms.inverse(poses[0]) @ poses
 
 
-def _figure(width: float, height: float, rows: int = 1):
+def new_figure(width: float, height: float, rows: int = 1):
+    """A figure (inches) and its axes, one below the other; drawn without a display."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -107,7 +108,8 @@ def _figure(width: float, height: float, rows: int = 1):
     return figure, axes
 
 
-def _png(figure) -> bytes:
+def to_png(figure) -> bytes:
+    """The figure as PNG."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     return buffer.getvalue()
