@@ -42,7 +42,8 @@ def main(argv: list[str] | None = None) -> int:
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="demo", description=__doc__)
     parser.add_argument("--drive", default="synthetic",
-                        help="synthetic (embedded), kitti00, kitti06 or street_a:query_noon, ...")
+                        help="synthetic (embedded), robotcar (the same street as a raw RobotCar "
+                             "drive), kitti00, kitti06 or street_a:query_noon, ...")
     parser.add_argument("--out", type=Path, default=Path("demo_output"))
     parser.add_argument("--checkpoint", default="small", help="shipped name, folder or .tar")
     parser.add_argument("--rate", type=float, default=1.0, help="playing speed of the bag")
@@ -60,11 +61,11 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     checkpoint = load_checkpoint(arguments.checkpoint)
     with progress_bar(console) as progress:
         prepared = prepare(arguments.drive, folder, checkpoint, progress)
-        drive = _bag(prepared.drive, folder / "bag", progress)
+        bag, drive = _bag(prepared, folder / "bag", progress)
         seconds = (drive.odometry.stamps_ns[-1] - drive.odometry.stamps_ns[0]) * 1e-9
         parameters = node_parameters(prepared, arguments.checkpoint, pose_at_start(drive))
-        live = run_live(folder / "live", parameters, folder / "bag", seconds, arguments.rate,
-                        60 * arguments.loop_minutes, progress)  # fmt: skip
+        live = run_live(folder / "live", parameters, bag, seconds, arguments.rate,
+                        60 * arguments.loop_minutes, progress, remappings(prepared))
         tracker = Tracker(checkpoint, FeatureMap.open(prepared.map_dir, checkpoint.identity))
         offline, offline_metrics = evaluate(tracker, drive, progress)
     live_metrics = measure_live(live, drive)
@@ -88,13 +89,23 @@ def node_parameters(prepared: Prepared, checkpoint: str, T_map_base: np.ndarray)
     roll, pitch, yaw = _roll_pitch_yaw(T_map_base)
     x, y, z = T_map_base[:3, 3].tolist()
     named = Path(checkpoint)
+    compressed = prepared.recording is not None and prepared.recording.compressed
     return {
+        "image_transport": "compressed" if compressed else "raw",
         "use_sim_time": True,
         "map": str(prepared.map_dir.resolve()),
         "checkpoint": str(named.resolve()) if named.exists() else checkpoint,
         "set_initial_pose": True,
         "initial_pose": {"x": x, "y": y, "z": z, "roll": roll, "pitch": pitch, "yaw": yaw},
     }
+
+
+def remappings(prepared: Prepared) -> dict[str, str]:
+    """Topics of the localizer that have another name in the bag."""
+    if prepared.recording is None:
+        return {}
+    topics = prepared.recording.topics
+    return {"image": topics.image, "camera_info": topics.camera_info, "odom": topics.odom}
 
 
 def measure_live(live: LiveRun, drive: Drive) -> Metrics:
@@ -157,11 +168,13 @@ def verdict(limits: Limits, live: Metrics, offline: Metrics, console: Console) -
     return 0
 
 
-def _bag(drive: Drive, path: Path, progress) -> Drive:
-    """The drive as it comes back from its bag, written anew: what both runs will see."""
+def _bag(prepared: Prepared, path: Path, progress) -> tuple[Path, Drive]:
+    """The bag to play, and the drive as it comes back from it: what both runs will see."""
+    if prepared.recording is not None:
+        return prepared.recording.bag, prepared.drive
     shutil.rmtree(path, ignore_errors=True)
-    write_bag(drive, path, progress=lambda i, n, _: progress(i, n, "bag"))
-    return replace(read_bag(path), name=drive.name)
+    write_bag(prepared.drive, path, progress=lambda i, n, _: progress(i, n, "bag"))
+    return path, replace(read_bag(path), name=prepared.drive.name)
 
 
 def _roll_pitch_yaw(T: np.ndarray) -> tuple[float, float, float]:

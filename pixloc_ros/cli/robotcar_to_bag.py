@@ -12,10 +12,12 @@ from pathlib import Path
 from rich.console import Console
 
 from pixloc_ros.cli.support import progress_bar, run_command
+from pixloc_ros.datasets.bag import BagReader, BagTopics
+from pixloc_ros.datasets.bag_messages import pose_of
 from pixloc_ros.datasets.robotcar.bag import BagOptions, write_robotcar_bag
 from pixloc_ros.datasets.robotcar.camera import SENSORS
 from pixloc_ros.datasets.robotcar.drive import RobotCar
-from pixloc_ros.datasets.robotcar.frames import Origin
+from pixloc_ros.datasets.robotcar.frames import Origin, to_components
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -68,7 +70,18 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     for topic, count in counts.items():
         console.print(f"{topic}: {count}", highlight=False)
     console.print(f"{arguments.bag}: {sum(counts.values())} messages")
+    if counts.get(BagTopics.ground_truth):
+        console.print(f"begins at  initial_pose: {start_of(arguments.bag)}", highlight=False,
+                      soft_wrap=True)  # fmt: skip
     return 0
+
+
+def start_of(bag: Path) -> str:
+    """The first ground truth of a bag, as the localizer's parameter `initial_pose` in YAML."""
+    message = BagReader(bag).first_message(BagTopics.ground_truth)
+    names = ("x", "y", "z", "roll", "pitch", "yaw")
+    values = to_components(pose_of(message.pose.pose))
+    return "{" + ", ".join(f"{n}: {v:.3f}" for n, v in zip(names, values)) + "}"
 
 
 if __name__ == "__main__":

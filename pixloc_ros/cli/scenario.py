@@ -17,9 +17,13 @@ from pixloc_ros.core.errors import DataError, MapError
 from pixloc_ros.core.feature_map import FeatureMap
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.network import Checkpoint
+from pixloc_ros.datasets.bag import BagTopics, read_bag
 from pixloc_ros.datasets.dead_reckoning import with_simulated_odometry
 from pixloc_ros.datasets.drive import Drive
 from pixloc_ros.datasets.folder import read_drive, write_drive
+from pixloc_ros.datasets.robotcar.bag import topics_of, write_robotcar_bag
+from pixloc_ros.datasets.robotcar.drive import RobotCar, read_robotcar
+from pixloc_ros.datasets.robotcar.generate import DRIVE_NAME, STARTS, RigOptions, write_dataset
 from pixloc_ros.datasets.synthetic import drive_of
 from pixloc_ros.evaluation.metrics import Metrics
 from pixloc_ros.mapping.build import build_map
@@ -33,6 +37,8 @@ Progress = Callable[[int, int, str], None]
 SYNTHETIC_SEED = 7
 #: Frames 0, 5, 10, ... of the KITTI clips are the map, the others are localized.
 KITTI_EVERY = 5
+#: Of the synthetic RobotCar.
+ROBOTCAR_FRAMES, ROBOTCAR_CAMERA = 60, "stereo_left"
 
 
 @dataclass(frozen=True)
@@ -58,19 +64,36 @@ class Limits:
         return found
 
 
+#: Mosaic, lens and JPEG cost a little sharpness.
+ROBOTCAR_LIMITS = Limits(0.03, 0.1, 0.08, 0.3)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A bag, the topics of it to localize by, and whether its images are compressed."""
+
+    bag: Path
+    topics: BagTopics
+    compressed: bool
+
+
 @dataclass(frozen=True)
 class Prepared:
-    """A scenario ready to run: the map, the drive to localize in it, and the map's own sources."""
+    """A scenario ready to run: the map, the drive to localize in it, and the map's own sources.
+
+    recording: the bag that the drive was read from; None: one is yet to be written.
+    """
 
     drive: Drive
     map_dir: Path
     model_dir: Path
     image_dir: Path
     limits: Limits
+    recording: Recording | None = None
 
 
 def prepare(name: str, folder: Path, checkpoint: Checkpoint, progress: Progress) -> Prepared:
-    """Make or find the scenario ``name`` in ``folder``: synthetic, kitti00, kitti06 or
+    """Make or find the scenario ``name`` in ``folder``: synthetic, robotcar, kitti00, kitti06 or
     street_a:SESSION.
 
     Raises ``DataError`` for another name, or when the shared data is not there.
@@ -79,13 +102,15 @@ def prepare(name: str, folder: Path, checkpoint: Checkpoint, progress: Progress)
     base, _, session = name.partition(":")
     if base == "synthetic":
         return _synthetic(folder, checkpoint, progress)
+    if base == "robotcar":
+        return _robotcar(folder, checkpoint, progress)
     if base in ("kitti00", "kitti06"):
         return _kitti(shared_data(f"{base}_clip"), folder, checkpoint, progress)
     if base == "street_a" and session:
         return _street(shared_data(base), session, folder, checkpoint, progress)
     raise DataError(
-        f"there is no drive '{name}'; known are synthetic, kitti00, kitti06, street_a:query_noon, "
-        "street_a:query_evening and street_a:query_overcast"
+        f"there is no drive '{name}'; known are synthetic, robotcar, kitti00, kitti06, "
+        "street_a:query_noon, street_a:query_evening and street_a:query_overcast"
     )
 
 
@@ -125,6 +150,30 @@ def _synthetic(folder: Path, checkpoint: Checkpoint, progress: Progress) -> Prep
     limits = Limits(0.03, 0.12, 0.08, 0.3, tracking=0.98)
     query = replace(sessions["query"], name="synthetic street")
     return Prepared(query, map_dir, model, mapping.image_dir, limits)
+
+
+def _robotcar(folder: Path, checkpoint: Checkpoint, progress: Progress) -> Prepared:
+    """The chain of a raw RobotCar drive, with the synthetic street in its layout."""
+    raw = folder / "raw"
+    if not raw.is_dir():
+        fresh = folder / "raw.partial"
+        shutil.rmtree(fresh, ignore_errors=True)
+        write_dataset(fresh, SYNTHETIC_SEED, ROBOTCAR_FRAMES, RigOptions(), progress)
+        fresh.rename(raw)
+    mapping, query = (raw / start.strftime(DRIVE_NAME) for start in STARTS.values())
+    bag = folder / "recorded"
+    if not bag.is_dir():
+        write_robotcar_bag(RobotCar(query), bag, progress=progress)
+    recording = Recording(bag, topics_of(ROBOTCAR_CAMERA), compressed=True)
+    images = folder / "images"
+    if not (images / "stamps.csv").is_file():
+        write_drive(images, read_robotcar(mapping, ROBOTCAR_CAMERA), suffix=".png",
+                    progress=_named(progress, "undistort map"))  # fmt: skip
+    undistorted = read_drive(images)
+    model = _model(undistorted, folder, progress)
+    map_dir = _map(model, images, folder, checkpoint, progress)
+    drive = replace(read_bag(bag, recording.topics), name="synthetic RobotCar")
+    return Prepared(drive, map_dir, model, images, ROBOTCAR_LIMITS, recording)
 
 
 def _named(progress: Progress, what: str) -> Progress:
