@@ -119,6 +119,7 @@ def test_the_random_network_has_our_shape_other_weights_and_lively_features():
     image = torch.rand((1, 3, 96, 128), generator=torch.Generator().manual_seed(0))
     random = baselines.random_like(ours, image)
     assert random.identity != ours.identity
+    assert torch.allclose(random.net.damping(), baselines.GrayGradients().damping())
     assert random.identity == baselines.random_like(ours, image).identity
     for level, own in zip(random.net(image), ours.net(image)):
         assert level.features.shape == own.features.shape

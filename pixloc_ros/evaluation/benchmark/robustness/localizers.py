@@ -77,7 +77,8 @@ class FeatureLocalizer:
         if not with_search:
             steps = (SINGLE_START_STEPS,) * len(self._damping)
             self._config = replace(config, aligner=replace(config.aligner, iterations=steps))
-        self.settings = f"{checkpoint.identity} {with_search} {to_dict(self._config)}"
+        damping = self._damping.tolist()
+        self.settings = f"{checkpoint.identity} {damping} {with_search} {to_dict(self._config)}"
 
     @torch.inference_mode()
     def look(self, image: np.ndarray) -> Seen:
