@@ -81,6 +81,7 @@ class step_bar:
         columns = (TextColumn("{task.completed}/{task.total}"), BarColumn(),
                    TimeRemainingColumn(), TextColumn("{task.description}"))
         self._console, self._total = console, trainer.config.steps
+        self._unit = trainer.config.data.unit
         self._bar = Progress(*columns, console=console, disable=not console.is_terminal)
         self._task = self._bar.add_task("starting", total=self._total, completed=trainer.step)
 
@@ -93,7 +94,7 @@ class step_bar:
 
     def _report(self, step: int, figures: dict[str, float]) -> None:
         text = (f"loss {figures['loss']:.2f}  px {figures['pixels_init']:.0f} -> "
-                f"{figures['pixels_level0']:.2f}  {figures['median_m']:.3f} m  "
+                f"{figures['pixels_level0']:.2f}  {figures[f'median_{self._unit}']:.3f} {self._unit}  "
                 f"{figures['median_deg']:.2f} deg  skipped {figures['skipped']:.0f}")
         self._bar.update(self._task, completed=step, description=text)
         if not self._console.is_terminal and (step % 100 == 0 or step == self._total):

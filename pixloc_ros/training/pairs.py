@@ -75,7 +75,7 @@ class SyntheticPairs(Dataset):
         depth = np.where(hidden, np.inf, views.depth[first])
         points = sample_points(views.image[first], depth, cameras[0], self.config, rng)
         T_query_ref = transforms.inverse(views.T_map_cam[second]) @ views.T_map_cam[first]
-        T_init = transforms.exp(_disturbance(self.config, rng)) @ T_query_ref
+        T_init = transforms.exp(disturbance(self.config, rng)) @ T_query_ref
         return PairBatch(reference[None], query[None], cameras[0][None], cameras[1][None],
                          points[None], _pose(T_query_ref), _pose(T_init))
 
@@ -115,7 +115,9 @@ def collate(pairs: list[PairBatch]) -> PairBatch:
     return PairBatch(*(join(parts) for parts in zip(*pairs)))
 
 
-def _disturbance(config: PairConfig, rng: np.random.Generator) -> np.ndarray:
+def disturbance(config: PairConfig, rng: np.random.Generator) -> np.ndarray:
+    """How far a starting pose is off, (6,): metres and radians. config: anything with the three
+    keys that say how far at most."""
     directions = rng.normal(size=(2, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     far = rng.uniform() ** config.power
