@@ -1,10 +1,11 @@
-"""Lets the tests of this folder import their walls."""
+"""Lets the tests of this folder import their walls, and the layouts of public data sets."""
 import sys
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.append(str(Path(__file__).parents[1] / "datasets"))
 
 import walls  # noqa: E402
 
