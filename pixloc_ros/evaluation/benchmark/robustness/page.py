@@ -24,7 +24,7 @@ WAYS = {
 NOTE = (
     "A query without a pose counts as missed. Priors are off by exactly the stated amounts, 1.5 m "
     "and 4 deg where nothing is stated, in a random direction that is the same for all rows. "
-    "{way} Occlusion, blur and defocus are scaled with the image. Time: image to pose, one query."
+    "{way} Occlusion, blur and defocus are scaled with the image. Time: of the processor (all threads), image to pose of one query, median."
 )
 
 

@@ -36,7 +36,7 @@ def details(scene: str, cells: Cells) -> Table:
         for condition, by_method in cells.items()
         for method, cell in by_method.items()
     )
-    header = ("", "", *(f"% in {t}" for t in THRESHOLDS), "median cm", "deg", "ms", "queries")
+    header = ("", "", *(f"% in {t}" for t in THRESHOLDS), "median cm", "deg", "CPU ms", "queries")
     return Table(f"{scene}: all figures", header, rows)
 
 
@@ -53,7 +53,7 @@ def write_csv(path: Path, scenes: dict[str, Cells]) -> None:
         writer = csv.writer(stream)
         recalls = [f"recall_{m:g}m_{deg:g}deg" for m, deg in RECALL_THRESHOLDS]
         writer.writerow(("scene", "condition", "method", "queries", *recalls,
-                         "position_median_m", "rotation_median_deg", "median_ms"))  # fmt: skip
+                         "position_median_m", "rotation_median_deg", "median_cpu_ms"))  # fmt: skip
         for scene, cells in scenes.items():
             for condition, by_method in cells.items():
                 for method, c in by_method.items():
