@@ -17,8 +17,8 @@ from pixloc_ros.core.network.small_unet import MEAN, STAGES, STD, TAPPED_STAGES,
 from pixloc_ros.training.imagenet import imagenet_encoder_weights
 
 #: Damping of the rows that nobody trained, of the size that training finds. With the 0.3 that
-#: untrained logits stand for, the few steps of a search would not converge: gray values then reach
-#: 20 instead of 60 % from priors of 3 m / 8 deg, and the row would tell of damping, not of features.
+#: untrained logits stand for, the few steps of a search do not converge: gray values then reach 20
+#: instead of 60 % from priors of 3 m / 8 deg, and the row would tell of damping, not of features.
 UNTRAINED_DAMPING = 1e-3
 LUMA = (0.299, 0.587, 0.114)
 
@@ -97,8 +97,9 @@ def untrained(net: Untrained, name: str) -> Checkpoint:
 def random_like(checkpoint: Checkpoint, images: Tensor, seed: int = 0) -> Checkpoint:
     """A network of the checkpoint's architecture and widths with random weights.
 
-    He initialisation, the damping of the other baselines; the batch norms get the statistics of `images` (B, 3, H, W), as after the
-    first steps of a training, since features would fade away without.
+    He initialisation, the damping of the other baselines; the batch norms get the statistics of
+    `images` (B, 3, H, W), as after the first steps of a training, since features would fade away
+    without.
     """
     torch.manual_seed(seed)
     widths = {key: value for key, value in checkpoint.config.items() if key != "strides"}
