@@ -48,13 +48,14 @@ def align(T_rig_map: Pose, points: Tensor, mask: Tensor, reference: Sequence[Ref
         residuals = LevelResiduals(points, mask, reference[level], query[level], cameras,
                                    T_cam_rig, config)
         T, failed, converged = align_level(T.detach(), residuals, damping[level],
-                                           config.iterations[level], config, prior)
+                                           config.iterations[level], query[level].stride, config,
+                                           prior)
         failed_anywhere = failed_anywhere | failed
         levels.insert(0, T)
     return _summarize(levels, residuals, failed_anywhere, converged, config, prior)
 
 
-def align_level(T: Pose, residuals: LevelResiduals, damping: Tensor, iterations: int,
+def align_level(T: Pose, residuals: LevelResiduals, damping: Tensor, iterations: int, stride: int,
                 config: AlignerConfig, prior: PosePrior | None) -> tuple[Pose, Tensor, Tensor]:
     """Take the steps of one level; returns the poses (B) with masks `failed` and `converged` (B).
 
@@ -76,8 +77,8 @@ def align_level(T: Pose, residuals: LevelResiduals, damping: Tensor, iterations:
         T = Pose.where(moving, T.retract(step), T)
         translation, rotation = torch.linalg.vector_norm(step.detach().unflatten(-1, (2, 3)),
                                                          dim=-1).unbind(-1)
-        converged = converged | moving & (translation < config.translation_tolerance) & (
-            rotation < config.rotation_tolerance)
+        converged = converged | moving & (translation < config.translation_tolerance * stride) & (
+            rotation < config.rotation_tolerance * stride)
         if may_look and bool((failed | converged).all()):
             break
     return T, failed, converged

@@ -1,11 +1,13 @@
 """The pose prior as a term of the normal equations."""
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from pixloc_ros.core.geometry.pose import Pose
-from pixloc_ros.core.geometry.so3 import hat, log_so3
+from pixloc_ros.core.geometry.so3 import hat
 
 
 def prior_terms(T: Pose, T_prior: Pose, information: Tensor) -> tuple[Tensor, Tensor]:
@@ -21,29 +23,33 @@ def prior_terms(T: Pose, T_prior: Pose, information: Tensor) -> tuple[Tensor, Te
         J = [[I, -hat(d)], [0, Jl^-1(w)]]
     """
     relative = T.R @ T_prior.R.mT
-    w = log_so3(relative)
+    w = rotation_vector(relative)
     d = T.t - (relative @ T_prior.t[..., None])[..., 0]
     identity = torch.eye(3, dtype=d.dtype, device=d.device).expand(relative.shape)
-    J = torch.cat((
-        torch.cat((identity, -hat(d)), -1),
-        torch.cat((torch.zeros_like(relative), inverse_left_jacobian(w)), -1),
-    ), -2)
+    J = torch.cat((torch.cat((identity, -hat(d)), -1),
+                   torch.cat((torch.zeros_like(relative), inverse_left_jacobian(w)), -1)), -2)
     JtL = J.mT @ information
     return JtL @ J, (JtL @ torch.cat((d, w), -1)[..., None])[..., 0]
+
+
+def rotation_vector(R: Tensor) -> Tensor:
+    """(..., 3) of rotations (..., 3, 3) by less than pi: log_so3 with few operations, because a
+    step of the solver on a CPU costs what its number of operations costs."""
+    sine = torch.stack((R[..., 2, 1] - R[..., 1, 2], R[..., 0, 2] - R[..., 2, 0],
+                        R[..., 1, 0] - R[..., 0, 1]), -1) / 2
+    cosine = (R.diagonal(dim1=-2, dim2=-1).sum(-1) - 1) / 2
+    angle = torch.atan2(torch.linalg.vector_norm(sine, dim=-1), cosine)
+    return sine / torch.sinc(angle / math.pi)[..., None]
 
 
 def inverse_left_jacobian(w: Tensor) -> Tensor:
     """Jl^-1 (..., 3, 3) of SO(3) at rotation vectors w (..., 3) shorter than pi.
 
     I - hat(w) / 2 + (1 - (a / 2) cot(a / 2)) / a^2 hat(w)^2, a = ||w|| (Sola et al., "A micro Lie
-    theory", 2018, equation 146).
+    theory", 2018, equation 146). Near zero the factor loses its digits, but hat(w)^2 is as small.
     """
-    squared = w.square().sum(-1)
-    small = squared < 1e-2
-    half = torch.where(small, torch.ones_like(squared), squared).sqrt() / 2
-    exact = (1 - half / torch.tan(half)) / (4 * half * half)
-    series = 1 / 12 + squared / 720 + squared.square() / 30240
-    factor = torch.where(small, series, exact)[..., None, None]
+    half = torch.linalg.vector_norm(w, dim=-1)[..., None, None] / 2
+    missing = 1 - torch.cos(half) / torch.sinc(half / math.pi)
+    factor = missing / (4 * half * half).clamp_min(1e-12)
     W = hat(w)
-    identity = torch.eye(3, dtype=w.dtype, device=w.device)
-    return identity - W / 2 + factor * (W @ W)
+    return torch.eye(3, dtype=w.dtype, device=w.device) - W / 2 + factor * (W @ W)

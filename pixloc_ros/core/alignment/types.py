@@ -52,8 +52,9 @@ class AlignerConfig:
     min_points: fewer valid points than this, and the pose has failed.
     robust_alpha, robust_scale: Barron's loss on the feature residual (0: Cauchy; 0.1: unit
         vectors 0.14 apart weigh half).
-    translation_tolerance (m), rotation_tolerance (rad): a step smaller than both ends the level
-        for that pose; 0 never does.
+    translation_tolerance (m), rotation_tolerance (rad): a step smaller than both, times the stride
+        of the level, ends the level for that pose; 0 never does. A coarse level only has to bring
+        the pose within reach of the next one.
     feature_sigma: standard deviation of the residual along the feature gradient, which is what
         puts features and a prior in metres and radians on one scale: the prior's information is
         multiplied by its square. Without a prior it has no effect.
@@ -66,8 +67,8 @@ class AlignerConfig:
     min_points: int = 10
     robust_alpha: float = 0.0
     robust_scale: float = 0.1
-    translation_tolerance: float = 1e-3
-    rotation_tolerance: float = 1e-4
+    translation_tolerance: float = 5e-4
+    rotation_tolerance: float = 5e-5
     feature_sigma: float = 0.1
     early_exit: bool = True
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pixloc_ros.core.geometry.so3 import exp_so3
+from pixloc_ros.core.geometry.so3 import rotate
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,8 +95,8 @@ class Pose:
         SE(3), as in the official implementation.
         """
         dt, w = delta.split(3, dim=-1)
-        E = exp_so3(w)
-        return Pose(E @ self.R, _rotate(E, self.t) + dt)
+        turned = rotate(w, torch.cat([self.R, self.t[..., None]], dim=-1))
+        return Pose(turned[..., :3], turned[..., 3] + dt)
 
     @staticmethod
     def J_transform(points: Tensor) -> Tensor:

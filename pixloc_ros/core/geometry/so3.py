@@ -7,48 +7,39 @@ values nor gradients are NaN.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 # Below this squared angle (0.1 rad) the series are exact to float64 rounding.
 _SMALL = 1e-2
+# Keeps the derivatives of a square root at zero finite.
+_TINY = 1e-30
 
 
 def hat(w: Tensor) -> Tensor:
     """(..., 3) vectors -> (..., 3, 3) skew matrices with hat(w) p = w x p."""
-    x, y, z = w.unbind(-1)
-    o = torch.zeros_like(x)
-    return torch.stack([o, -z, y, z, o, -x, -y, x, o], dim=-1).unflatten(-1, (3, 3))
+    identity = torch.eye(3, dtype=w.dtype, device=w.device)
+    return torch.linalg.cross(*torch.broadcast_tensors(w[..., None], identity), dim=-2)
 
 
 def exp_so3(w: Tensor) -> Tensor:
-    """(..., 3) axis-angle in radians -> (..., 3, 3) rotations.
+    """(..., 3) axis-angle in radians -> (..., 3, 3) rotations."""
+    return rotate(w, torch.eye(3, dtype=w.dtype, device=w.device))
 
-    Rodrigues in the form cos(a) I + sin(a)/a hat(w) + (1 - cos(a))/a^2 w w^T.
+
+def rotate(w: Tensor, columns: Tensor) -> Tensor:
+    """exp(hat(w)) @ columns, for axis-angle w (..., 3) in radians and columns (..., 3, N).
+
+    Rodrigues: X + sin(a)/a w x X + (1 - cos(a))/a^2 w x (w x X); sinc is exact at zero, too.
     """
-    x, y, z = w.unbind(-1)
-    a2 = x * x + y * y + z * z
-    sin_a, versine = _exp_coefficients(a2)
-    sx, sy, sz = sin_a * x, sin_a * y, sin_a * z
-    vx, vy, vz = versine * x, versine * y, versine * z
-    cos = 1 - versine * a2
-    xy, xz, yz = vx * y, vx * z, vy * z
-    rows = [cos + vx * x, xy - sz, xz + sy, xy + sz, cos + vy * y, yz - sx, xz - sy, yz + sx,
-            cos + vz * z]
-    return torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
-
-
-def _exp_coefficients(a2: Tensor) -> tuple[Tensor, Tensor]:
-    """sin(a)/a and (1 - cos(a))/a^2 as functions of the squared angle."""
-    small = a2 < _SMALL
-    a = torch.where(small, torch.ones_like(a2), a2).sqrt()
-    half = (a / 2).sin() / a
-    series_sin = 1 - a2 / 6 * (1 - a2 / 20 * (1 - a2 / 42 * (1 - a2 / 72)))
-    series_versine = 0.5 - a2 / 24 * (1 - a2 / 30 * (1 - a2 / 56 * (1 - a2 / 90)))
-    return (
-        torch.where(small, series_sin, a.sin() / a),
-        torch.where(small, series_versine, 2 * half * half),
-    )
+    axis, columns = torch.broadcast_tensors(w[..., None], columns)
+    angle = (w.square().sum(-1)[..., None, None] + _TINY).sqrt()
+    once = torch.linalg.cross(axis, columns, dim=-2)
+    twice = torch.linalg.cross(axis, once, dim=-2)
+    half = torch.sinc(angle / (2 * math.pi))
+    return columns + torch.sinc(angle / math.pi) * once + half * half / 2 * twice
 
 
 def log_so3(R: Tensor) -> Tensor:
