@@ -236,8 +236,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bag_player", description=__doc__.split("\n")[0])
     parser.add_argument("bag", type=Path, help="rosbag2 folder (holds metadata.yaml)")
     parser.add_argument("--rate", type=_positive, default=1.0, help="speed, 1 = as recorded")
-    parser.add_argument("--clock", type=float, nargs="?", const=100.0, default=0.0, metavar="HZ",
-                        help="publish /clock, at 100 Hz unless said otherwise (a bag's own /clock "
+    parser.add_argument("--clock", type=float, nargs="?", const=40.0, default=0.0, metavar="HZ",
+                        help="publish /clock, at 40 Hz unless said otherwise (a bag's own /clock "
                              "is never played)")
     parser.add_argument("--loop", action="store_true", help="begin again at the end")
     parser.add_argument("--start", type=float, default=0.0, metavar="S",

@@ -13,6 +13,10 @@ from rclpy.node import Node
 
 from pixloc_ros.core.errors import PixlocError
 
+# Each operation of torch gives up the interpreter lock and asks for it again. While the executor's
+# thread handles messages, that takes up to this long (s); Python's 5 ms would double a frame's time.
+SWITCH_INTERVAL = 2e-5
+
 
 def run_node(make_node: Callable[[], Node], close: Callable[[Node], None],
              arguments: list[str] | None = None) -> int:
@@ -23,6 +27,7 @@ def run_node(make_node: Callable[[], Node], close: Callable[[Node], None],
     nothing. A parameter that ROS refuses ends the program with one line and status 2.
     """
     signal.signal(signal.SIGINT, lambda *_: None)
+    sys.setswitchinterval(SWITCH_INTERVAL)
     rclpy.init(args=arguments)
     try:
         node = make_node()
