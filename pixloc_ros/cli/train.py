@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pixloc_ros.cli.support import run_command
+from pixloc_ros.cli.support import progress_bar, run_command
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -46,6 +46,10 @@ def train(arguments: argparse.Namespace, console: Console) -> int:
     device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
     with join_processes(device) as (processes, own_device):
         console.quiet = not processes.leads
+        if processes.place == 0:  # one process of each machine makes what its cache lacks
+            with progress_bar(console) as progress:
+                config.data.prepare(arguments.cache, config.workers, progress)
+        processes.wait()
         net = starting_network(config, arguments.cache)
         trainer = Trainer(net, config, arguments.out, arguments.cache, own_device, processes)
         console.print(f"{config.name}: step {trainer.step} of {config.steps}, {own_device.type}, "

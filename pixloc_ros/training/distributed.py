@@ -24,15 +24,21 @@ TIMEOUT = timedelta(hours=3)
 
 @dataclass(frozen=True)
 class Processes:
-    """This process, `rank`, among `count`."""
+    """This process, `rank`, among `count`, and the `place` it has on its own machine."""
 
     rank: int = 0
     count: int = 1
+    place: int = 0
 
     @property
     def leads(self) -> bool:
         """Whether this is the one that writes files and speaks."""
         return self.rank == 0
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self.count > 1:
+            dist.barrier()
 
     def all_true(self, flag: Tensor) -> bool:
         """Whether the flag, a tensor of one bool, is true in every process."""
@@ -74,14 +80,15 @@ def join_processes(device: str) -> Iterator[tuple[Processes, torch.device]]:
     if not dist.is_torchelastic_launched():
         yield Processes(), torch.device(device)
         return
+    place = int(os.environ["LOCAL_RANK"])
     if device == "cuda":
-        own = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        own = torch.device("cuda", place)
         torch.cuda.set_device(own)
     else:
         own = torch.device(device)
     dist.init_process_group("nccl" if own.type == "cuda" else "gloo", timeout=TIMEOUT)
     try:
-        yield Processes(dist.get_rank(), dist.get_world_size()), own
+        yield Processes(dist.get_rank(), dist.get_world_size(), place), own
     finally:
         dist.destroy_process_group()
 

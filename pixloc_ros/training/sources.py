@@ -2,12 +2,17 @@
 
 Every kind gives `training_pairs` and `validation_pairs`: data sets of `length` pairs, each a pure
 function of the seed and its index, the latter always the same and of places that training never
-draws. `cache` is the folder of what is made of the data once and kept; what it lacks is made.
-`unit` is that of translation errors: "m", or "baselines" where a data set has no scale.
+draws. `cache` is the folder of what is made of the data once and kept; what it lacks is made, best
+by `prepare` beforehand. `unit` is that of translation errors: "m", or "baselines" where a data set
+has no scale.
 """
 from __future__ import annotations
 
+import multiprocessing
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -19,9 +24,12 @@ from pixloc_ros.datasets.scene import PosedScene, prepared
 from pixloc_ros.training.augment import AugmentConfig
 from pixloc_ros.training.pairs import PairConfig, SyntheticPairs
 from pixloc_ros.training.scene_pairs import ScenePairConfig, ScenePairs
+from pixloc_ros.training.views import load_world
 
 FIRST_TRAINING_WORLD = 1000
 FIRST_VALIDATION_WORLD = 900_000  # streets that training never sees
+
+Progress = Callable[[int, int, str], None]  # done, total, what
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,13 @@ class SyntheticData(PairConfig):
     kind: Literal["synthetic"] = "synthetic"
     validation_worlds: int = 3
     unit: ClassVar[str] = "m"
+
+    def prepare(self, cache: Path, workers: int, progress: Progress) -> None:
+        """Render what the cache lacks, in `workers` processes (0: in this one)."""
+        seeds = [*range(FIRST_TRAINING_WORLD, FIRST_TRAINING_WORLD + self.views.worlds),
+                 *range(FIRST_VALIDATION_WORLD, FIRST_VALIDATION_WORLD + self.validation_worlds)]
+        _make([partial(load_world, self.views, seed, cache) for seed in seeds], workers,
+              partial(progress, what="streets"))
 
     def training_pairs(self, augment: AugmentConfig, seed: int, length: int, cache: Path
                        ) -> Dataset:
@@ -42,8 +57,30 @@ class SyntheticData(PairConfig):
                               length, cache)
 
 
+class RecordedData(ScenePairConfig):
+    """What the kinds of recorded data have in common; each has its `scenes`."""
+
+    def scenes(self, validation: bool, cache: Path) -> Sequence[Callable[[], PosedScene]]:
+        """What opens each scene for training or validation, prepared in `cache` if need be."""
+        raise NotImplementedError
+
+    def prepare(self, cache: Path, workers: int, progress: Progress) -> None:
+        """Prepare the scenes that the cache lacks, in `workers` processes (0: in this one)."""
+        _make([*self.scenes(False, cache), *self.scenes(True, cache)], workers,
+              partial(progress, what="scenes"))
+
+    def training_pairs(self, augment: AugmentConfig, seed: int, length: int, cache: Path
+                       ) -> Dataset:
+        scenes = [opened() for opened in self.scenes(False, cache)]
+        return ScenePairs(self, augment, scenes, seed, length)
+
+    def validation_pairs(self, augment: AugmentConfig, length: int, cache: Path) -> Dataset:
+        scenes = [opened() for opened in self.scenes(True, cache)]
+        return ScenePairs(self, augment, scenes, 0, length)
+
+
 @dataclass(frozen=True)
-class MegaDepthData(ScenePairConfig):
+class MegaDepthData(RecordedData):
     """MegaDepth, laid out as `datasets/megadepth.py` says, with the keys of `ScenePairConfig`.
 
     root: the folder that holds Undistorted_SfM/. training_split, validation_split: text files of
@@ -57,21 +94,16 @@ class MegaDepthData(ScenePairConfig):
     validation_split: Path = Path("valid_scenes.txt")
     unit: ClassVar[str] = "baselines"
 
-    def training_pairs(self, augment: AugmentConfig, seed: int, length: int, cache: Path
-                       ) -> Dataset:
-        return ScenePairs(self, augment, self._scenes(self.training_split, cache), seed, length)
-
-    def validation_pairs(self, augment: AugmentConfig, length: int, cache: Path) -> Dataset:
-        return ScenePairs(self, augment, self._scenes(self.validation_split, cache), 0, length)
-
-    def _scenes(self, split: Path, cache: Path) -> list[PosedScene]:
-        return [prepared(cache / "megadepth" / name, megadepth.model_folder(self.root, name),
-                         lambda: megadepth.read_megadepth(self.root, name))
+    def scenes(self, validation: bool, cache: Path) -> Sequence[Callable[[], PosedScene]]:
+        split = self.validation_split if validation else self.training_split
+        return [partial(prepared, cache / "megadepth" / name,
+                        megadepth.model_folder(self.root, name),
+                        partial(megadepth.read_megadepth, self.root, name))
                 for name in megadepth.read_split(self.root / split)]
 
 
 @dataclass(frozen=True)
-class CmuData(ScenePairConfig):
+class CmuData(RecordedData):
     """Extended CMU Seasons, laid out as `datasets/cmu.py` says, with the keys of
     `ScenePairConfig`. root: of the data set. models: of hloc's outputs for it."""
 
@@ -82,16 +114,11 @@ class CmuData(ScenePairConfig):
     validation_slices: tuple[int, ...] = (6, 13, 21)
     unit: ClassVar[str] = "m"
 
-    def training_pairs(self, augment: AugmentConfig, seed: int, length: int, cache: Path
-                       ) -> Dataset:
-        return ScenePairs(self, augment, self._scenes(self.training_slices, cache), seed, length)
-
-    def validation_pairs(self, augment: AugmentConfig, length: int, cache: Path) -> Dataset:
-        return ScenePairs(self, augment, self._scenes(self.validation_slices, cache), 0, length)
-
-    def _scenes(self, slices: tuple[int, ...], cache: Path) -> list[PosedScene]:
-        return [prepared(cache / "cmu" / f"slice{number}", cmu.model_folder(self.models, number),
-                         lambda: cmu.read_cmu(self.root, self.models, number))
+    def scenes(self, validation: bool, cache: Path) -> Sequence[Callable[[], PosedScene]]:
+        slices = self.validation_slices if validation else self.training_slices
+        return [partial(prepared, cache / "cmu" / f"slice{number}",
+                        cmu.model_folder(self.models, number),
+                        partial(cmu.read_cmu, self.root, self.models, number))
                 for number in slices]
 
 
@@ -106,7 +133,7 @@ class ColmapModel:
 
 
 @dataclass(frozen=True)
-class ColmapData(ScenePairConfig):
+class ColmapData(RecordedData):
     """Your own COLMAP models, with the keys of `ScenePairConfig`.
 
     models: they; validation_share: of the images of each, the last ones by name, are kept for
@@ -122,26 +149,37 @@ class ColmapData(ScenePairConfig):
         if not self.models:
             raise ValueError("data of kind colmap needs at least one entry under models")
 
-    def training_pairs(self, augment: AugmentConfig, seed: int, length: int, cache: Path
-                       ) -> Dataset:
-        return ScenePairs(self, augment, self._scenes(False, cache), seed, length)
+    def scenes(self, validation: bool, cache: Path) -> Sequence[Callable[[], PosedScene]]:
+        return [partial(self._open, entry, validation, cache) for entry in self.models]
 
-    def validation_pairs(self, augment: AugmentConfig, length: int, cache: Path) -> Dataset:
-        return ScenePairs(self, augment, self._scenes(True, cache), 0, length)
-
-    def _scenes(self, validation: bool, cache: Path) -> list[PosedScene]:
-        scenes = []
-        for entry in self.models:
-            name = str(entry.model.absolute()).strip("/").replace("/", "_")
-            scene = prepared(cache / "colmap" / f"{name}_{entry.scale:g}", entry.model,
-                             lambda: colmap_scene.read_colmap(entry.model, entry.images,
-                                                              entry.scale))
-            first_held = len(scene.images) * (1 - self.validation_share)
-            held = np.asarray(scene.pairs) >= first_held
-            kept = held.all(1) if validation else ~held.any(1)
-            scenes.append(replace(scene, pairs=scene.pairs[kept], overlap=scene.overlap[kept],
-                                  baseline=scene.baseline[kept]))
-        return scenes
+    def _open(self, entry: ColmapModel, validation: bool, cache: Path) -> PosedScene:
+        name = str(entry.model.absolute()).strip("/").replace("/", "_")
+        scene = prepared(cache / "colmap" / f"{name}_{entry.scale:g}", entry.model,
+                         partial(colmap_scene.read_colmap, entry.model, entry.images, entry.scale))
+        held = np.asarray(scene.pairs) >= len(scene.images) * (1 - self.validation_share)
+        kept = held.all(1) if validation else ~held.any(1)
+        return replace(scene, pairs=scene.pairs[kept], overlap=scene.overlap[kept],
+                       baseline=scene.baseline[kept])
 
 
 Data = SyntheticData | MegaDepthData | CmuData | ColmapData
+
+
+def _make(tasks: Sequence[Callable[[], object]], workers: int, progress: Callable) -> None:
+    """Run the tasks for what they leave on the disk."""
+    if workers == 0:
+        for done, task in enumerate(tasks, 1):
+            _run(task)
+            progress(done, len(tasks))
+        return
+    # Not forked: a process that has a GPU in use must not be.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(tasks)), context) as pool:
+        futures = [pool.submit(_run, task) for task in tasks]
+        for done, future in enumerate(as_completed(futures), 1):
+            future.result()
+            progress(done, len(tasks))
+
+
+def _run(task: Callable[[], object]) -> None:
+    task()

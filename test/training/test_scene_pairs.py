@@ -121,10 +121,19 @@ def test_validation_images_of_a_colmap_model_are_never_trained_on(data, tmp_path
     config = data["colmap"]
     used = []
     for validation in (False, True):
-        (scene,) = config._scenes(validation, tmp_path)
+        (opened,) = config.scenes(validation, tmp_path)
+        scene = opened()
         assert len(scene.pairs) > 0
         used.append({scene.images[i].name for i in np.unique(scene.pairs)})
     assert used[0].isdisjoint(used[1])
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_scenes_are_prepared_ahead(data, tmp_path, workers):
+    told = []
+    data["cmu"].prepare(tmp_path, workers, lambda *state, what: told.append((*state, what)))
+    assert told == [(1, 2, "scenes"), (2, 2, "scenes")]
+    assert (tmp_path / "cmu" / "slice7" / "scene.json").is_file()
 
 
 def test_no_pair_is_an_error_that_says_what_to_widen(data, tmp_path):
