@@ -19,6 +19,7 @@ CLI = (
     "drive_to_bag",
     "fuse",
     "make_robotcar",
+    "robotcar_seasons",
     "robotcar_to_bag",
     "demo",
     "doctor",

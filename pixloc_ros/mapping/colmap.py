@@ -82,6 +82,25 @@ def read_model(path: str | Path) -> SfmModel:
     return model
 
 
+def read_image_poses(path: str | Path) -> dict[str, np.ndarray]:
+    """T_world_cam (4, 4) of a model's images by name, which is quick for a large model too.
+
+    Raises MapError as `read_model` does.
+    """
+    path = Path(path)
+    if _suffix(path) == ".bin":
+        check_binary(path)
+    try:
+        images = pycolmap.Reconstruction(str(path)).images.values()
+    except (RuntimeError, ValueError, IndexError, MemoryError) as error:
+        raise MapError(f"{path}: not a readable COLMAP model ({error}); export it again") from error
+    return {
+        image.name: transforms.inverse(np.vstack([image.cam_from_world().matrix(), [0, 0, 0, 1]]))
+        for image in images
+        if image.has_pose
+    }
+
+
 def _suffix(path: Path) -> str:
     """.bin or .txt, whichever the folder has in full."""
     if not path.is_dir():

@@ -1,0 +1,83 @@
+"""Images without a drive: each localized by itself, from poses that retrieval or a list proposes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pixloc_ros.core.errors import DataError
+from pixloc_ros.core.feature_map import FeatureMap
+from pixloc_ros.core.geometry import transforms
+from pixloc_ros.core.geometry.camera import Camera
+from pixloc_ros.core.tracker import Frame, Tracker
+
+Progress = Callable[[int, int, str], None]
+#: A frame's stamp; each image is a history of its own.
+_STAMP_NS = 1
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What became of an image: T_map_cam (4, 4), aligned if `accepted`, else the first proposal."""
+
+    T_map_cam: np.ndarray
+    accepted: bool
+    num_inliers: int = 0
+
+
+def localize_images(
+    tracker: Tracker,
+    images: Sequence[tuple[str, Camera]],
+    load: Callable[[str], np.ndarray],
+    proposals: Mapping[str, Sequence[np.ndarray]],
+    sigma: tuple[float, float],
+    progress: Progress | None = None,
+) -> dict[str, Attempt]:
+    """Localize (name, camera) images from their proposed T_map_cam, taken in turn until one holds.
+
+    sigma: metres and radians by which a proposal may be off (one standard deviation). Images
+    without a proposal are left out; an image that holds nowhere keeps its first proposal, as the
+    official evaluation does.
+    """
+    covariance = np.diag(np.repeat(np.square(sigma), 3))
+    found = {}
+    for done, (name, camera) in enumerate(images, 1):
+        if proposals.get(name):
+            found[name] = _localize(tracker, load(name), camera, proposals[name], covariance)
+        if progress:
+            progress(done, len(images), "queries")
+    return found
+
+
+def _localize(
+    tracker: Tracker, image: np.ndarray, camera: Camera, proposals, covariance: np.ndarray
+) -> Attempt:
+    for T_map_cam in proposals:
+        tracker.reset()
+        tracker.odometry.add(_STAMP_NS, np.eye(4))
+        tracker.set_pose(_STAMP_NS, T_map_cam, covariance)
+        result = tracker.process(Frame(_STAMP_NS, image, camera, np.eye(4)))
+        if result.accepted:
+            return Attempt(result.T_map_base, True, result.num_inliers)
+    return Attempt(proposals[0], False)
+
+
+def map_from_model(feature_map: FeatureMap, T_world_cam: Mapping[str, np.ndarray]) -> np.ndarray:
+    """T_map_world (4, 4): how the map lies in the model that it was built from.
+
+    T_world_cam: poses of the model's images by name. Raises DataError if the map has none of them,
+    or is not a rigidly moved copy (a map that was scaled).
+    """
+    T_map_cam = dict(zip(feature_map.keyframe_names(), feature_map.keyframe_poses()))
+    common = [name for name in T_map_cam if name in T_world_cam]
+    if not common:
+        raise DataError(f"{feature_map.path} was not built from this model: no image in common")
+    T_map_world = T_map_cam[common[0]] @ transforms.inverse(T_world_cam[common[0]])
+    moved = T_map_world @ np.stack([T_world_cam[name] for name in common])
+    metres, _ = transforms.pose_error(moved, np.stack([T_map_cam[name] for name in common]))
+    if metres.max() > 1e-3:
+        raise DataError(f"{feature_map.path} and the model differ by up to {metres.max():.3g} m; "
+                        "build the map with --scale 1")  # fmt: skip
+    return T_map_world
