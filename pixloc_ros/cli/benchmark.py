@@ -1,6 +1,7 @@
 """benchmark: disturbed priors, speed beside the official way of working and SIFT + PnP, memory.
 
-`benchmark robustness --help` tells of the comparison of features under hard conditions.
+`benchmark robustness --help` tells of the comparison of features under hard conditions,
+`benchmark large-map --help` of maps of many kilometres.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from pixloc_ros.cli import robustness
+from pixloc_ros.cli import large_map, robustness
 from pixloc_ros.cli.scenario import prepare
 from pixloc_ros.cli.support import open_drive, open_map, progress_bar, run_command
 from pixloc_ros.core.errors import ConfigError
@@ -35,8 +36,9 @@ PRIORS = "1.5/4,3/8,5/12"
 
 def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
-    command = robustness if argv[:1] == ["robustness"] else sys.modules[__name__]
-    arguments = command.parse(argv[1:] if command is robustness else argv)
+    named = {"robustness": robustness, "large-map": large_map}
+    command = named.get(argv[0] if argv else "", sys.modules[__name__])
+    arguments = command.parse(argv[1:] if command in named.values() else argv)
     return run_command("benchmark", lambda console: command.run(arguments, console))
 
 

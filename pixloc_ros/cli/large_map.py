@@ -1,0 +1,82 @@
+"""benchmark large-map: what a map of many kilometres costs. A map is laid out again and again to
+that length and its drive tracked through all of it: time to open, memory, selection of points."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from pixloc_ros.cli.support import open_drive, open_map, progress_bar
+from pixloc_ros.core.tracker import Tracker
+from pixloc_ros.evaluation import report
+from pixloc_ros.evaluation.benchmark.large_map import (
+    LargeMapRun,
+    Stretched,
+    drive_through,
+    stretch_drive,
+    stretch_map,
+)
+from pixloc_ros.evaluation.metrics import evaluate_track
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="benchmark large-map", description=__doc__)
+    parser.add_argument("--map", type=Path, required=True, help="a map along a road")
+    parser.add_argument("--drive", required=True, help="a drive through that map, with truth")
+    parser.add_argument("--kilometres", type=float, default=10.0)
+    parser.add_argument("--frames-per-copy", type=int, default=3)
+    parser.add_argument("--cache-mb", type=float, default=64.0,
+                        help="bound on the tiles held in memory")
+    parser.add_argument("--out", type=Path, default=Path("runs/large_map"),
+                        help="gets the large map, which is removed at the end, and figures")
+    parser.add_argument("--checkpoint", default="small", help="shipped name, folder or .tar")
+    parser.add_argument("--device", default="cpu")
+    return parser.parse_args(argv)
+
+
+def run(arguments: argparse.Namespace, console: Console) -> int:
+    source = open_drive(arguments.drive)
+    network, _, config = open_map(arguments.map, arguments.checkpoint, device=arguments.device)
+    folder = arguments.out / "map"
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        with progress_bar(console) as progress:
+            stretched = stretch_map(arguments.map, folder, arguments.kilometres, progress)
+            drive = stretch_drive(source, stretched, arguments.frames_per_copy)
+            done = drive_through(
+                lambda opened: Tracker(network, opened, config, arguments.device),
+                stretched, drive, arguments.cache_mb, progress)  # fmt: skip
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    figures = figures_of(stretched, done, arguments.cache_mb)
+    metrics = evaluate_track(done.run.track(), drive, len(drive) / done.run.wall_s)
+    rows = tuple((name.replace("_", " "), f"{value:.4g}") for name, value in figures.items())
+    report.print_table(report.Table(f"A map of {stretched.kilometres:.1f} km", ("", ""), rows),
+                       console)  # fmt: skip
+    report.print_table(report.metrics_table(drive.name, {"offline": metrics}), console)
+    report.write_json(arguments.out / "large_map.json", {**figures, **metrics.to_dict()})
+    return 0
+
+
+def figures_of(stretched: Stretched, done: LargeMapRun, cache_mb: float) -> dict[str, float]:
+    """First and last tenth of the way beside each other, and the slope of the second half."""
+    km = done.kilometres
+    first, last = km <= km[-1] / 10, km >= 0.9 * km[-1]
+    half = km >= km[-1] / 2
+    return {
+        "copies": stretched.copies,
+        "seconds_to_open": done.open_s,
+        "cache_MB": cache_mb,
+        "resident_MB_at_one_tenth": float(done.resident_mb[first][-1]),
+        "resident_MB_at_half": float(done.resident_mb[half][0]),
+        "resident_MB_at_the_end": float(done.resident_mb[-1]),
+        "slope_of_the_second_half_MB_per_km": float(
+            np.polyfit(km[half], done.resident_mb[half], 1)[0]),
+        "points_ms_p50_first_tenth": float(np.nanmedian(done.points_ms[first])),
+        "points_ms_p50_last_tenth": float(np.nanmedian(done.points_ms[last])),
+        "points_ms_p95": float(np.nanpercentile(done.points_ms, 95)),
+    }  # fmt: skip

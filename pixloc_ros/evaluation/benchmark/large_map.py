@@ -1,0 +1,141 @@
+"""Does the size of a map matter? A real map laid out again and again, and driven through whole."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from pixloc_ros.core.errors import DataError
+from pixloc_ros.core.feature_map import FeatureMap
+from pixloc_ros.core.feature_map import format as fmt
+from pixloc_ros.core.tracker import Tracker
+from pixloc_ros.datasets.drive import Drive, Odometry
+from pixloc_ros.evaluation.benchmark.memory import resident_mb
+from pixloc_ros.evaluation.runner import RunResult, run_drive
+
+Progress = Callable[[int, int, str], None]
+#: Nanoseconds between the frames of the drive.
+STEP_NS = 500_000_000
+#: The share of each copy, in its middle, that is driven: where two copies meet no scene is real.
+DRIVEN = 0.6
+
+
+@dataclass(frozen=True)
+class Stretched:
+    """A map of `copies` copies of another one, each moved by `shift` (3,) metres from the last."""
+
+    path: Path
+    copies: int
+    shift: np.ndarray
+
+    @property
+    def kilometres(self) -> float:
+        return self.copies * float(np.linalg.norm(self.shift)) / 1000
+
+
+@dataclass(frozen=True)
+class LargeMapRun:
+    """Of each frame: kilometres driven, resident memory (MB), selection of points (ms)."""
+
+    open_s: float
+    run: RunResult
+    kilometres: np.ndarray
+    resident_mb: np.ndarray
+    points_ms: np.ndarray
+
+
+def stretch_map(
+    source: Path, target: Path, kilometres: float, progress: Progress | None = None
+) -> Stretched:
+    """Lay copies of the map `source`, whose keyframes follow a road, end to end into `target`.
+
+    Every tile is a file of its own, as in a real map of that length. Raises DataError where
+    the map's keyframes are less than a metre apart from end to end.
+    """
+    info, table = fmt.read_info(source), fmt.read_keyframes(source, fmt.read_info(source))
+    shift = _end_to_end(table["T_map_cam"][:, :, 3])
+    copies = max(1, round(kilometres * 1000 / float(np.linalg.norm(shift))))
+    (target / fmt.TILE_FOLDER).mkdir(parents=True)
+    tables, tiles = [], []
+    for k in range(copies):
+        moved = table.copy()
+        moved["T_map_cam"][:, :, 3] += k * shift
+        moved["tile"] += k * len(info.tiles)
+        moved["covisible"][moved["covisible"] >= 0] += k * len(table)
+        tables.append(moved)
+        for tile in info.tiles:
+            name = f"{k}_{tile.name}"
+            shutil.copyfile(source / fmt.TILE_FOLDER / tile.name, target / fmt.TILE_FOLDER / name)
+            origin = tuple((np.array(tile.origin) + k * shift).tolist())
+            cell = tuple(np.floor(np.array(origin[:2]) / info.tile_size).astype(int).tolist())
+            tiles.append(replace(tile, name=name, cell=cell, origin=origin))
+        if progress:
+            progress(k + 1, copies, "copies of the map")
+    path = target / fmt.KEYFRAME_FILE
+    np.save(path, np.concatenate(tables), allow_pickle=False)
+    fmt.write_info(target, replace(
+        info, tiles=tuple(tiles), num_keyframes=copies * len(table),
+        num_points=copies * info.num_points, num_observations=copies * info.num_observations,
+        keyframes_sha256=fmt.file_sha256(path)))  # fmt: skip
+    return Stretched(target, copies, shift)
+
+
+def stretch_drive(drive: Drive, stretched: Stretched, per_copy: int) -> Drive:
+    """The drive through all copies: `per_copy` of its frames in the middle of each.
+
+    Odometry is exact: what a large map costs is asked here, not what drift does.
+    """
+    margin = (1 - DRIVEN) / 2 * (len(drive) - 1)
+    chosen = np.round(np.linspace(margin, len(drive) - 1 - margin, per_copy)).astype(int)
+    poses = np.concatenate([drive.T_map_base[chosen]] * stretched.copies)
+    number = np.repeat(np.arange(stretched.copies), per_copy)
+    poses[:, :3, 3] += number[:, None] * stretched.shift
+    stamps_ns = 10**9 + STEP_NS * np.arange(len(poses))
+    return replace(
+        drive,
+        name=f"{drive.name}, {stretched.kilometres:.1f} km",
+        names=tuple(f"{k} {drive.names[i]}" for k in range(stretched.copies) for i in chosen),
+        stamps_ns=stamps_ns,
+        load=lambda i: drive.load(int(chosen[i % per_copy])),
+        T_map_base=poses,
+        odometry=Odometry(stamps_ns, np.linalg.inv(poses[0]) @ poses),
+        image_dir=None,
+    )
+
+
+def drive_through(
+    tracker_of: Callable[[FeatureMap], Tracker], stretched: Stretched, drive: Drive,
+    cache_mb: float, progress: Progress | None = None,
+) -> LargeMapRun:  # fmt: skip
+    """Open the map and track the (stretched) drive through it."""
+    begin = time.perf_counter()
+    feature_map = FeatureMap.open(stretched.path, cache_mb=cache_mb)
+    open_s = time.perf_counter() - begin
+    megabytes = []
+
+    def watch(done: int, total: int, what: str) -> None:
+        megabytes.append(resident_mb())
+        if progress:
+            progress(done, total, what)
+
+    run = run_drive(tracker_of(feature_map), drive, progress=watch)
+    steps = np.linalg.norm(np.diff(drive.T_map_base[:, :3, 3], axis=0), axis=1)
+    kilometres = np.concatenate([[0], np.cumsum(steps)]) / 1000
+    points_ms = np.array([r.timings_ms.get("points", np.nan) for r in run.results])
+    return LargeMapRun(open_s, run, kilometres, np.array(megabytes), points_ms)
+
+
+def _end_to_end(positions: np.ndarray) -> np.ndarray:
+    """From where the map begins to where its next copy shall: its length and a mean spacing."""
+    direction = np.linalg.svd(positions - positions.mean(0), full_matrices=False)[2][0]
+    along = positions @ direction
+    length = float(np.ptp(along)) * len(along) / max(len(along) - 1, 1)
+    if length < 1.0:
+        raise DataError(f"the map's keyframes span {length:.2f} m only; take one along a road")
+    first, last = positions[np.argmin(along)], positions[np.argmax(along)]
+    return (last - first) / np.linalg.norm(last - first) * length
