@@ -1,7 +1,7 @@
 """Long rosbag2 recordings in parts: what is written stays written, and memory does not grow.
 
-rosbag2 splits a recording into storage files that one metadata.yaml joins; players and readers treat
-them as one bag. Each part here is finished and set aside before the next one is begun, so an
+rosbag2 splits a recording into storage files that one metadata.yaml joins; players and readers
+treat them as one bag. Each part here is finished and set aside before the next one is begun, so an
 interrupted run goes on with the part it was writing.
 """
 

@@ -1,4 +1,4 @@
-"""Images without a drive: each localized by itself, from poses that retrieval or a list proposes."""
+"""Images without a drive: each localized by itself, from poses that somebody proposes."""
 
 from __future__ import annotations
 

@@ -40,7 +40,8 @@ def test_from_raw_images_to_live_poses(tmp_path, monkeypatch, capsys):
 
     capsys.readouterr()
     bag = tmp_path / "bag"
-    assert robotcar_to_bag.main([str(query), str(bag), "--storage", "sqlite3", "--truth", "rtk"]) == 0
+    arguments = [str(query), str(bag), "--storage", "sqlite3", "--truth", "rtk"]
+    assert robotcar_to_bag.main(arguments) == 0
     shown = capsys.readouterr().out
     assert "/stereo_left/image_raw/compressed: 8" in shown
     start = yaml.safe_load(shown.split("initial_pose: ")[1].splitlines()[0])

@@ -20,8 +20,8 @@ What its files hold, with T_a_b mapping points of b into a:
 (`build_se3_transform`, `euler_to_so3`, `interpolate_ins_poses`, `interpolate_vo_poses`,
 `build_pointcloud` and `project_laser_into_camera` of the public SDK fix these meanings.)
 
-ROS wants x forward, y left, z up (REP-103), so base_link is the vehicle frame turned half around its
-x axis, and the map frame is the world with x east, y north, z up, counted from an origin:
+ROS wants x forward, y left, z up (REP-103), so base_link is the vehicle frame turned half around
+its x axis, and the map frame is the world with x east, y north, z up, counted from an origin:
 
     T_map_base = T_map_world(origin) T_world_ins inverse(T_vehicle_ins) T_vehicle_base
 """

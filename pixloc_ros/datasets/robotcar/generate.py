@@ -168,7 +168,8 @@ def _write_tables(folder: Path, session: Session, shift_ns: int) -> None:
     odometry = interpolate_poses(
         session.odometry_stamps_ns, session.T_odom_base, session.stamps_ns
     )
-    _write(folder / "vo" / "vo.csv", _VO, _vo_rows((session.stamps_ns + shift_ns) // 1000, odometry))
+    images = (session.stamps_ns + shift_ns) // 1000
+    _write(folder / "vo" / "vo.csv", _VO, _vo_rows(images, odometry))
 
 
 _ROW = ("timestamp", "latitude", "longitude", "altitude", "northing", "easting", "down", "utm_zone",

@@ -62,5 +62,5 @@ def from_utm(northing: float, easting: float, zone: int) -> tuple[float, float]:
 
 
 def convergence(latitude: float, longitude: float, zone: int) -> float:
-    """Angle (rad) from true north to grid north, clockwise: azimuths on the grid are smaller by it."""
+    """Angle (rad) from true to grid north, clockwise: azimuths on the grid are smaller by it."""
     return np.arctan(np.tan(longitude - central_meridian(zone)) * np.sin(latitude))
