@@ -98,7 +98,8 @@ class step_bar:
 
     def _report(self, step: int, figures: dict[str, float]) -> None:
         text = (f"loss {figures['loss']:.2f}  px {figures['pixels_init']:.0f} -> "
-                f"{figures['pixels_level0']:.2f}  {figures[f'median_{self._unit}']:.3f} {self._unit}  "
+                f"{figures['pixels_level0']:.2f}  "
+                f"{figures[f'median_{self._unit}']:.3f} {self._unit}  "
                 f"{figures['median_deg']:.2f} deg  skipped {figures['skipped']:.0f}")
         self._bar.update(self._task, completed=step, description=text)
         if not self._console.is_terminal and (step % 100 == 0 or step == self._total):

@@ -13,7 +13,9 @@ from pixloc_ros.training.sources import Data, SyntheticData
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """A network to train from the beginning. architecture: "small", or the paper's "vgg16", "vgg19".
+    """A network to train from the beginning.
+
+    architecture: "small", or the paper's "vgg16" and "vgg19".
     decoder, dims: widths where they differ from the architecture's own (fine -> coarse for dims).
     imagenet: file of the ImageNet weights for a vgg encoder, as torchvision saves them
     (vgg19-dcbb9e9d.pth); the small network takes its own from a package.

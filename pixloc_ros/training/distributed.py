@@ -1,7 +1,8 @@
-"""Several processes that train one network: launched by torchrun, joined by DistributedDataParallel.
+"""Several processes that train one network, launched by torchrun.
 
-Every process takes its share of each batch; gradients are averaged, and so are the statistics of
-batch norms, so that a step equals that of one process with the whole batch.
+Every process takes its share of each batch; gradients are averaged (DistributedDataParallel), and
+so are the statistics of batch norms, so that a step equals that of one process with the whole
+batch.
 """
 from __future__ import annotations
 
@@ -47,6 +48,14 @@ class Processes:
         votes = flag.to(torch.int32, copy=True)
         dist.all_reduce(votes, dist.ReduceOp.MIN)
         return bool(votes)
+
+    def mean(self, figures: dict[str, float], device: torch.device) -> dict[str, float]:
+        """Each figure averaged over the processes."""
+        if self.count == 1:
+            return figures
+        values = torch.tensor(list(figures.values()), dtype=torch.float32, device=device)
+        dist.all_reduce(values)
+        return dict(zip(figures, (values / self.count).tolist()))
 
     def same(self, number: int, device: torch.device) -> bool:
         """Whether all processes hold the same number."""
@@ -102,7 +111,7 @@ def parallel(model: nn.Module, processes: Processes) -> nn.Module:
 
 
 class SharedBatchNorm2d(nn.BatchNorm2d):
-    """Batch norm over the batches of all processes, of equal size; on any device, unlike torch's."""
+    """Batch norm over the equal batches of all processes; on any device, unlike torch's."""
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:

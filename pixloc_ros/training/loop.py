@@ -70,7 +70,7 @@ class Trainer:
             log.close()
 
     def train_step(self, batch: PairBatch) -> dict[str, float]:
-        """One optimiser step; the figures are of the pairs of this process.
+        """One optimiser step; the figures are means over the processes, each of its own pairs.
 
         A batch whose loss or gradient is not finite, in whichever process, is skipped by all and
         counted: parameters, running statistics and optimiser state stay what they were.
@@ -97,9 +97,10 @@ class Trainer:
                 buffer.copy_(before)
         self._scaler.update()
         self.step += 1
-        return {"loss": float(loss.detach()), "gradient_norm": float(norm),
-                "skipped": self.skipped, **_level_figures(outcome.losses),
-                **self._median_errors(*self._pose_errors(outcome, batch))}
+        figures = {"loss": float(loss.detach()), "gradient_norm": float(norm),
+                   **_level_figures(outcome.losses),
+                   **self._median_errors(*self._pose_errors(outcome, batch))}
+        return {**self.processes.mean(figures, self.device), "skipped": self.skipped}
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:

@@ -13,6 +13,7 @@ from pixloc_ros.core.network import PixLocNet
 from pixloc_ros.training.two_view import PairBatch, align_pairs
 
 SHOWN_POINTS = 80
+WIDTH = 400  # pixels of a view, about; small ones are enlarged
 RED, YELLOW, GREEN = (255, 60, 40), (255, 210, 40), (60, 230, 60)
 TEXT_HEIGHT = 18
 
@@ -47,12 +48,15 @@ def pair_picture(net: PixLocNet, batch: PairBatch, config: AlignerConfig) -> np.
 
 
 def _points_row(batch: PairBatch, i: int, poses: list[Pose], mask: Tensor) -> np.ndarray:
-    reference, query = (_image(images[i]) for images in (batch.reference, batch.query))
-    T_true, camera = batch.T_query_ref[i], batch.camera_query[i]
+    zoom = max(1, round(WIDTH / batch.query.shape[3]))
+    reference, query = (cv2.resize(_image(images[i]), None, fx=zoom, fy=zoom)
+                        for images in (batch.reference, batch.query))
+    camera_reference = batch.camera_reference[i].scale(zoom)
+    T_true, camera = batch.T_query_ref[i], batch.camera_query[i].scale(zoom)
     target, seen = camera.project(T_true.transform(batch.points[i]))
     shown = torch.nonzero(mask & seen)[:, 0]
     points = batch.points[i][shown[:: max(1, len(shown) // SHOWN_POINTS)]]
-    for x, y in _pixels(batch.camera_reference[i].project(points)[0]):
+    for x, y in _pixels(camera_reference.project(points)[0]):
         cv2.circle(reference, (x, y), 2, YELLOW, 1, cv2.LINE_AA)
     paths = np.stack([_pixels(camera.project(pose.transform(points))[0]) for pose in poses], 1)
     cv2.polylines(query, list(paths), False, YELLOW, 1, cv2.LINE_AA)

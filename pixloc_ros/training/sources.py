@@ -34,7 +34,7 @@ Progress = Callable[[int, int, str], None]  # done, total, what
 
 @dataclass(frozen=True)
 class SyntheticData(PairConfig):
-    """Rendered streets, with the keys of `PairConfig`. validation_worlds: streets to validate on."""
+    """Rendered streets, with the keys of `PairConfig`; validation_worlds are for validation."""
 
     kind: Literal["synthetic"] = "synthetic"
     validation_worlds: int = 3

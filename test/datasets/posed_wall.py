@@ -110,7 +110,8 @@ def megadepth(root: Path, scene: str) -> tuple[list[Photo], list[set[int]]]:
     """A scene of seven photos: two on their side, one upside down, one too small."""
     photos = [
         Photo("a.jpg", PINHOLE, pose(-1.0)), Photo("b.jpg", PINHOLE, pose(-0.4, 0.1, 3)),
-        Photo("c.jpg", PINHOLE, pose(0.0, -0.2, roll=4)), Photo("d.jpg", PINHOLE, pose(0.5, roll=88)),
+        Photo("c.jpg", PINHOLE, pose(0.0, -0.2, roll=4)),
+        Photo("d.jpg", PINHOLE, pose(0.5, roll=88)),
         Photo("e.jpg", PINHOLE, pose(0.8, 0.1, -4, roll=-93)),
         Photo("f.jpg", PINHOLE, pose(1.0, roll=178)), Photo("g.jpg", SMALL, pose(0.2)),
     ]  # fmt: skip

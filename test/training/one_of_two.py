@@ -19,10 +19,10 @@ def main(folder: Path) -> None:
         net = fresh_net(seed=processes.rank)  # all must go on from those of the first process
         trainer = Trainer(net, config, folder / "run", folder, device, processes)
         first, second = trainer._batches()
-        trainer.train_step(first)
+        loss = trainer.train_step(first)["loss"]
         gradients = {name: p.grad.clone() for name, p in net.named_parameters()}
         weights = {name: tensor.clone() for name, tensor in net.state_dict().items()}
-        torch.save((gradients, weights), folder / f"after_one_{processes.rank}.pt")
+        torch.save((loss, gradients, weights), folder / f"after_one_{processes.rank}.pt")
 
         if processes.rank == 1:  # a NaN in one process has to stop both
             second = second._replace(query=second.query * float("nan"))

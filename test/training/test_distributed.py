@@ -32,10 +32,11 @@ def two(tmp_path_factory) -> Path:
 def test_gradients_and_weights_are_those_of_one_process(two, config, tmp_path):
     config = replace(config, steps=2, clip_norm=1e9)
     trainer = Trainer(fresh_net(), config, tmp_path, tmp_path)
-    trainer.train_step(next(iter(trainer._batches())))
+    loss = trainer.train_step(next(iter(trainer._batches())))["loss"]
     expected = dict(trainer.net.named_parameters())
     found = [torch.load(two / f"after_one_{rank}.pt") for rank in (0, 1)]
-    for gradients, weights in found:
+    for shared_loss, gradients, weights in found:
+        assert shared_loss == pytest.approx(loss, rel=1e-4)
         assert gradients.keys() == expected.keys()
         for name, gradient in gradients.items():
             wanted = expected[name].grad
@@ -46,8 +47,8 @@ def test_gradients_and_weights_are_those_of_one_process(two, config, tmp_path):
         assert norms
         for name in norms:
             torch.testing.assert_close(weights[name], trainer.net.state_dict()[name], msg=name)
-    for name, tensor in found[0][1].items():
-        assert torch.equal(tensor, found[1][1][name]), f"{name} differs between the processes"
+    for name, tensor in found[0][2].items():
+        assert torch.equal(tensor, found[1][2][name]), f"{name} differs between the processes"
 
 
 def test_a_nan_in_one_process_stops_both(two):

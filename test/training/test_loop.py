@@ -84,7 +84,8 @@ def test_scalars_and_pictures_reach_tensorboard(config, tmp_path):
     found = [(event.step, event.value) for event in events.Scalars("train/loss")]
     assert [step for step, _ in found] == [1, 2, 3, 4]
     np.testing.assert_allclose([loss for _, loss in found], logged, rtol=1e-4)
-    assert {"validation/median_m", "validation/recall_0.1m_0.25deg"} <= set(events.Tags()["scalars"])
+    scalars = set(events.Tags()["scalars"])
+    assert {"validation/median_m", "validation/recall_0.1m_0.25deg"} <= scalars
     picture = cv2.imread(str(tmp_path / "pictures" / "step_0000004.jpg"))
     (image,) = events.Images("pair")
     assert (image.height, image.width) == picture.shape[:2]
