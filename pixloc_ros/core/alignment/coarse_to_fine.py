@@ -59,25 +59,30 @@ def align_level(T: Pose, residuals: LevelResiduals, damping: Tensor, iterations:
                 config: AlignerConfig, prior: PosePrior | None) -> tuple[Pose, Tensor, Tensor]:
     """Take the steps of one level; returns the poses (B) with masks `failed` and `converged` (B).
 
-    A pose that has converged or failed stays where it is.
+    A pose that has converged or failed stays where it is. The prior is linear over a level: its
+    pull changes by its information times the way that the pose has gone.
     """
     failed = torch.zeros(T.shape, dtype=torch.bool, device=T.device)
     converged = torch.zeros_like(failed)
     may_look = config.early_exit and T.device.type == "cpu"
+    if prior is not None:
+        information, pull = prior_terms(T, *prior)
     for _ in range(iterations):
         evaluation = residuals.evaluate(T)
         hessian, gradient = evaluation.normal_equations()
         if prior is not None:
-            information, pull = prior_terms(T, *prior)
             hessian, gradient = hessian + information, gradient + pull
         step, solved = damped_step(hessian, gradient, damping)
-        done = failed | converged
-        failed = failed | ~done & (~solved | (evaluation.num_valid() < config.min_points))
-        moving = ~(failed | converged)
-        T = Pose.where(moving, T.retract(step), T)
+        broken = ~solved | (evaluation.num_valid() < config.min_points)
+        failed = failed | broken & ~converged
+        resting = failed | converged
+        step = step.masked_fill(resting[:, None], 0)
+        T = T.retract(step)
+        if prior is not None:
+            pull = pull + (information @ step[..., None])[..., 0]
         translation, rotation = torch.linalg.vector_norm(step.detach().unflatten(-1, (2, 3)),
                                                          dim=-1).unbind(-1)
-        converged = converged | moving & (translation < config.translation_tolerance * stride) & (
+        converged = converged | ~resting & (translation < config.translation_tolerance * stride) & (
             rotation < config.rotation_tolerance * stride)
         if may_look and bool((failed | converged).all()):
             break

@@ -45,11 +45,10 @@ class Evaluation:
 
     def normal_equations(self) -> tuple[Tensor, Tensor]:
         """H (B, 6, 6) and g (B, 6), summed over the points of all cameras."""
-        weighted = self.weight[..., None, None] * self.gram
-        J = self.J_pixel.flatten(-4, -2)
-        H = J.mT @ (weighted[..., 1:, 1:] @ self.J_pixel).flatten(-4, -2)
-        g = J.mT @ weighted[..., 1:, 0].flatten(-3)[..., None]
-        return H, g[..., 0]
+        weighted = self.weight[..., None, None] * self.gram[..., 1:, :]
+        right = torch.cat((weighted[..., 1:] @ self.J_pixel, weighted[..., :1]), -1)
+        both = self.J_pixel.flatten(-4, -2).mT @ right.flatten(-4, -2)
+        return both[..., :6], both[..., 6]
 
     def pulls(self) -> Tensor:
         """(B, K N, 6): J^T r of every point."""
