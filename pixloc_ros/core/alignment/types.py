@@ -67,8 +67,8 @@ class AlignerConfig:
     min_points: int = 10
     robust_alpha: float = 0.0
     robust_scale: float = 0.1
-    translation_tolerance: float = 5e-4
-    rotation_tolerance: float = 5e-5
+    translation_tolerance: float = 1e-3
+    rotation_tolerance: float = 1e-4
     feature_sigma: float = 0.1
     early_exit: bool = True
 
