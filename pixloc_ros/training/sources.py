@@ -8,6 +8,7 @@ has no scale.
 """
 from __future__ import annotations
 
+import json
 import multiprocessing
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -19,6 +20,8 @@ from typing import ClassVar, Literal
 import numpy as np
 from torch.utils.data import Dataset
 
+from pixloc_ros.core.config import to_dict
+from pixloc_ros.core.errors import ConfigError
 from pixloc_ros.datasets import cmu, colmap_scene, megadepth
 from pixloc_ros.datasets.scene import PosedScene, prepared
 from pixloc_ros.training.augment import AugmentConfig
@@ -41,11 +44,26 @@ class SyntheticData(PairConfig):
     unit: ClassVar[str] = "m"
 
     def prepare(self, cache: Path, workers: int, progress: Progress) -> None:
-        """Render what the cache lacks, in `workers` processes (0: in this one)."""
+        """Render what the cache lacks, in `workers` processes (0: in this one). Raises ConfigError
+        if the cache holds views of another kind."""
+        self._claim(cache)
         seeds = [*range(FIRST_TRAINING_WORLD, FIRST_TRAINING_WORLD + self.views.worlds),
                  *range(FIRST_VALIDATION_WORLD, FIRST_VALIDATION_WORLD + self.validation_worlds)]
         _make([partial(load_world, self.views, seed, cache) for seed in seeds], workers,
               partial(progress, what="streets"))
+
+    def _claim(self, cache: Path) -> None:
+        """Note in the cache what its views are like, or compare."""
+        note = cache / "views.json"
+        ours = to_dict(replace(self.views, worlds=0))  # more of them are no other ones
+        if not note.exists():
+            cache.mkdir(parents=True, exist_ok=True)
+            note.write_text(json.dumps(ours, indent=2) + "\n")
+        theirs = json.loads(note.read_text())
+        differing = sorted(key for key in ours if ours[key] != theirs.get(key))
+        if differing:
+            raise ConfigError(f"{cache} holds views rendered with other settings of data.views "
+                              f"({', '.join(differing)}); name another folder with --cache")
 
     def training_pairs(self, augment: AugmentConfig, seed: int, length: int, cache: Path
                        ) -> Dataset:

@@ -49,6 +49,11 @@ def test_a_run_leaves_a_checkpoint_that_loads(tmp_path, capsys, monkeypatch):
     left = {path.name for path in (tmp_path / "run").iterdir()}
     assert {"state.pt", "train.csv", "validation.csv", "pictures"} <= left
 
+    wider = {**TINY, "data": {**TINY["data"], "views": {"worlds": 2, "width": 100}}}
+    config.write_text(yaml.safe_dump(wider))
+    assert train.main(arguments) == 1
+    assert "other settings of data.views (width)" in capsys.readouterr().out.replace("\n", " ")
+
 
 @pytest.mark.parametrize("text, message", [
     ("name: x\ndata: {kind: synthetic, colour: red}", "unknown key 'colour'"),
