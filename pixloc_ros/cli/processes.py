@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -90,6 +91,18 @@ def run_live(
     return _read(folder, memory)
 
 
+def free_domain() -> int:
+    """A ROS domain whose discovery port (DDSI-RTPS, 9.6.1.1) nobody on this machine has taken."""
+    for domain in random.SystemRandom().sample(range(1, 102), 101):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind(("", 7410 + 250 * domain))
+                return domain
+            except OSError:
+                continue
+    raise LiveError("all ROS domains of this machine are in use; end some of its ROS programs")
+
+
 class Children:
     """Processes in one ROS domain of their own; leaving the context ends them all."""
 
@@ -99,7 +112,7 @@ class Children:
         # Other graphs on this machine or network are none of ours, nor ours theirs.
         self._environment = {
             **os.environ,
-            "ROS_DOMAIN_ID": str(random.SystemRandom().randint(1, 101)),
+            "ROS_DOMAIN_ID": str(free_domain()),
             "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
             "PYTHONUNBUFFERED": "1",
         }

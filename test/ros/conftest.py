@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 import threading
 import time
@@ -10,22 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from pixloc_ros.cli.processes import free_domain
+
 sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(scope="session", autouse=True)
 def domain() -> int:
     """A DDS domain that nobody on this machine uses, for this process and its children."""
-    for offset in range(100):
-        number = 1 + (os.getpid() + 7 * offset) % 100
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.bind(("127.0.0.1", 7400 + 250 * number + 10))
-            except OSError:
-                continue
-            os.environ["ROS_DOMAIN_ID"] = str(number)
-            return number
-    pytest.skip("every DDS domain on this machine is in use")
+    number = free_domain()
+    os.environ["ROS_DOMAIN_ID"] = str(number)
+    return number
 
 
 @pytest.fixture(scope="session")
