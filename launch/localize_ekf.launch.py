@@ -3,7 +3,7 @@
     ros2 launch pixloc_ros localize_ekf.launch.py map:=/maps/street
     ros2 launch pixloc_ros localize_ekf.launch.py map:=/maps/street local_filter:=false
 
-The localizer does not send map -> odom then: ekf_map does, on /odometry/map as well. ekf_local sends
+The localizer does not send map -> odom then: ekf_map does, and /odometry/map. ekf_local sends
 odom -> base_link and /odometry/local; local_filter:=false leaves it out for robots whose odometry
 sends that transform itself. All other arguments are those of localize.launch.py.
 """

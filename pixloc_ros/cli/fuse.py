@@ -56,16 +56,15 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         for name, runs in study(recording, arguments.ekf, arguments.node):
             path = arguments.study / f"fusion_{name}.png"
             path.write_bytes(error_picture(runs, OUTAGE))
-            report.print_table(table(f"{path}", {t.split(":")[0]: figures(r) for t, r in runs}),
-                               console)
+            columns = dict(zip(("as configured", name), (figures(run) for _, run in runs)))
+            report.print_table(table(str(path), columns), console)
         return 0
     recording = with_outliers(delayed(recording, arguments.delay), arguments.outliers)
     if arguments.outage:
         recording = with_outage(recording, *arguments.outage)
     settings = read_settings(arguments.ekf, arguments.node, _changes(arguments.set))
     fused = run_filter(settings, recording)
-    report.print_table(table(f"{arguments.live} by {arguments.node}", {"": figures(fused)}),
-                       console)
+    report.print_table(table(str(arguments.live), {arguments.node: figures(fused)}), console)
     if arguments.picture:
         arguments.picture.write_bytes(error_picture([(arguments.node, fused)], arguments.outage))
         console.print(f"picture: {arguments.picture}")
@@ -78,7 +77,7 @@ def table(title: str, columns: dict[str, FusionFigures]) -> report.Table:
         "poses, latency p95": lambda f: f"{f.poses}, {f.latency_p95_s:.2f} s",
         "good poses used": lambda f: _share(f.accepted),
         "wrong poses refused": lambda f: _share(f.rejected_outliers),
-        "squared innovation of used poses (1 is honest)": lambda f: f"{f.nis:.2f}",
+        "innovation squared, of used poses (1: honest)": lambda f: f"{f.nis:.2f}",
         "error of the poses as they were": lambda f: _error(f.raw_m, f.raw_deg),
         "error of the filter at the same stamps": lambda f: _error(f.at_poses_m, f.at_poses_deg),
         "error of the filter as published": lambda f: _error(f.published_m, f.published_deg),

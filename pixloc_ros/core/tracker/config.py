@@ -17,7 +17,8 @@ class TrackerConfig:
     was built. use_prior: let the odometry prior pull on the alignment with its own covariance.
     covariance_scale: factor on the alignment's covariance, to calibrate it on recorded drives.
     map_std_m, map_std_deg: error of the map itself and of the calibration, which no single frame
-    can see; added to the covariance.
+    can see; added to the covariance. The default is that of a map from RTK poses; for one from
+    exact poses, 0 (docs/fusion.md has the consistency measured with both).
     search_std_m, search_std_deg: a prior less certain than either is searched with many
     starting poses instead of one.
     """

@@ -15,7 +15,7 @@ import numpy as np
 
 STATE = 15
 POSITION, ANGLES, VELOCITY, RATES, ACCELERATION = (slice(i, i + 3) for i in range(0, STATE, 3))
-_ANGLE_INDICES = np.array([3, 4, 5])
+_IS_ANGLE = np.isin(np.arange(STATE), (3, 4, 5))
 #: Variances below this are raised to it, as in the original: nothing measures without error.
 LEAST_VARIANCE = 1e-9
 
@@ -94,7 +94,7 @@ class Ekf:
         PHt = self.covariance[:, used]
         inverse = np.linalg.inv(PHt[used] + R)
         innovation = measurement.values[used] - self.state[used]
-        turns = np.isin(used, _ANGLE_INDICES)
+        turns = _IS_ANGLE[used]
         innovation[turns] = wrap(innovation[turns])
         squared = float(innovation @ inverse @ innovation)
         verdict = Verdict(squared < measurement.threshold**2, squared**0.5, len(used))

@@ -19,7 +19,8 @@ class FusionRun:
     (K, 6, 6) of the pose.
 
     Of each pose of the recording (N): accepted, its Mahalanobis distance, and the filter's pose
-    (N, 6) and covariance (N, 6, 6) at its stamp once it had been dealt with; NaN if it never was.
+    (N, 6) and covariance (N, 6, 6) at its stamp once it had been dealt with; NaN if the filter
+    never was at that stamp (no history that far back).
     """
 
     recording: Recording
@@ -126,9 +127,10 @@ def figures(run: FusionRun) -> FusionFigures:
 
 
 def rms(vectors: np.ndarray) -> float:
-    """Root mean square length of (N, d), rows with NaN left out."""
+    """Root mean square length of (N, d), rows with NaN left out; NaN if none is left."""
     lengths = np.linalg.norm(vectors, axis=1)
-    return float(np.sqrt(np.nanmean(lengths**2)))
+    lengths = lengths[np.isfinite(lengths)]
+    return float(np.sqrt(np.mean(lengths**2))) if len(lengths) else float("nan")
 
 
 def _collect(node: FilterNode, recording: Recording, published: list) -> FusionRun:
@@ -141,8 +143,9 @@ def _collect(node: FilterNode, recording: Recording, published: list) -> FusionR
             continue
         i = place[fused.measurement.stamp_ns]
         accepted[i], distance[i] = fused.verdict.accepted, fused.verdict.distance
-        states[i] = fused.estimate.state[:6]
-        covariances[i] = fused.estimate.covariance[:6, :6]
+        if fused.estimate.stamp_ns == fused.measurement.stamp_ns:
+            states[i] = fused.estimate.state[:6]
+            covariances[i] = fused.estimate.covariance[:6, :6]
     return FusionRun(
         recording,
         np.array([e.stamp_ns for e in published], np.int64),

@@ -13,7 +13,7 @@ from pixloc_ros.evaluation.fusion.run import FusionRun, run_filter
 from pixloc_ros.evaluation.fusion.settings import read_settings
 
 #: What the study adds to a recording: latency (s), share of wrong poses, an outage (s from start).
-DELAY, OUTLIERS, OUTAGE = 0.4, 0.06, (8.0, 18.0)
+DELAY, OUTLIERS, OUTAGE = 0.4, 0.1, (8.5, 18.5)
 _POSE_AND_TWIST = [True] * 12 + [False] * 3
 
 
@@ -29,7 +29,7 @@ class Mistake:
 MISTAKES = (
     Mistake("lag", "smooth_lagged_data: false. Every pose pulls the robot back by its latency",
             {"smooth_lagged_data": False}),
-    Mistake("history", "history_length: 0.2, shorter than the latency: pulled back by the rest of it",
+    Mistake("history", "history_length: 0.2, shorter than the latency: pulled back by the rest",
             {"history_length": 0.2}),
     Mistake("no_gate", "no pose0_rejection_threshold: every wrong pose is believed",
             {"pose0_rejection_threshold": 1e9}),
