@@ -7,22 +7,23 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pixloc_ros.cli import build_map, demo, evaluate, robotcar_to_bag, scenario
+from pixloc_ros.cli import build_map, demo, evaluate, make_robotcar, robotcar_to_bag, scenario
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.datasets.place import read_place
-from pixloc_ros.datasets.robotcar.generate import RigOptions
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_from_raw_images_to_live_poses(tmp_path, monkeypatch, capsys):
     """demo --drive robotcar, small: raw drives -> bag and map -> localizer, player and recorder."""
-    monkeypatch.setattr(scenario, "ROBOTCAR_FRAMES", 8)
-    monkeypatch.setattr(scenario, "RigOptions", lambda: RigOptions((352, 264)))
-    limits = scenario.Limits(0.1, 0.3, 0.3, 1.0)
+    folder = tmp_path / "robotcar"
+    raw = ["--query-frames", "8", "--width", "288", "--seed", "7"]
+    assert make_robotcar.main([str(folder / "raw"), *raw]) == 0
+    assert make_robotcar.main([str(folder / "raw"), *raw]) == 1
+    assert "there already; choose another folder" in " ".join(capsys.readouterr().out.split())
+    limits = scenario.Limits(0.1, 0.3, 0.3, 1.0)  # for images of a fifth of the usual size
     monkeypatch.setattr(scenario, "ROBOTCAR_LIMITS", limits)
     assert demo.main(["--drive", "robotcar", "--out", str(tmp_path), "--rate", "0.1"]) == 0
-    folder = tmp_path / "robotcar"
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["offline"]["frames"] == metrics["offline"]["localized"] == 8
     assert metrics["live"]["localized"] >= 4 and metrics["live"]["position_median_m"] < 0.1

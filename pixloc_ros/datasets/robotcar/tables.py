@@ -103,7 +103,9 @@ def read_gps(path: Path) -> Iterator[Fix]:
         sigmas = None
         if all(name in row for name in sigma_names):
             sigmas = tuple(row.numbers(sigma_names).tolist())
-        satellites = int(row.get("num_satellites", 1))
+        satellites = 1
+        if "num_satellites" in row:
+            satellites = int(row.numbers(("num_satellites",))[0])
         yield Fix(stamp_ns, latitude, longitude, altitude, satellites, sigmas)
 
 
