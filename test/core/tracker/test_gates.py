@@ -20,7 +20,7 @@ def test_a_good_frame_passes():
     (dict(num_inliers=9), "inliers"),
     (dict(cost=0.5), "cost"),
     (dict(cost=float("nan")), "cost"),
-    (dict(correction=(4.0, 0.0)), "correction"),
+    (dict(correction=(12.0, 0.0)), "correction"),
     (dict(correction=(0.0, 0.5)), "correction"),
     (dict(covariance=np.diag([1.0] * 3 + [1e-6] * 3)), "position std"),
     (dict(covariance=np.diag([1e-4] * 3 + [0.01] * 3)), "rotation std"),
