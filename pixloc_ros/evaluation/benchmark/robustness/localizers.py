@@ -26,6 +26,8 @@ from pixloc_ros.mapping.sift_pnp import SiftPnp
 
 #: Steps that a level may take when it starts from a single pose, as in the official solver.
 SINGLE_START_STEPS = 100
+#: What of the tracker's configuration matters here: measurements are kept while it is the same.
+_USED_SETTINGS = ("point_budget", "max_keyframes", "use_prior", "aligner", "initializer")
 
 
 class Localizer(Protocol):
@@ -77,8 +79,9 @@ class FeatureLocalizer:
         if not with_search:
             steps = (SINGLE_START_STEPS,) * len(self._damping)
             self._config = replace(config, aligner=replace(config.aligner, iterations=steps))
+        used = {key: value for key, value in to_dict(self._config).items() if key in _USED_SETTINGS}
         damping = self._damping.tolist()
-        self.settings = f"{checkpoint.identity} {damping} {with_search} {to_dict(self._config)}"
+        self.settings = f"{checkpoint.identity} {damping} {with_search} {used}"
 
     @torch.inference_mode()
     def look(self, image: np.ndarray) -> Seen:
