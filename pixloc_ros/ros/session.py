@@ -133,6 +133,12 @@ class Session:
         """Diagnostics of pose, inputs, timing and tf; also the moment to publish the path."""
         self._outputs.publish_path()
         p, statistics = self._parameters, self._statistics
+        other_sender = self._tree.other_sender()
+        if p.tf_broadcast and other_sender:
+            self._node.get_logger().error(
+                f"{p.global_frame_id} -> {p.odom_frame_id} is sent by {other_sender} too: the robot "
+                "will jump between both; stop it or set tf_broadcast to false",
+                throttle_duration_sec=10.0)
         return [
             diagnostics.pose_status(f"{name}: pose", statistics, self._tracker.state),
             diagnostics.inputs_status(f"{name}: inputs", list(self._inputs.values()),
@@ -142,7 +148,7 @@ class Session:
                                       time.monotonic()),
             diagnostics.tf_status(f"{name}: tf", p.tf_broadcast,
                                   p.tf_broadcast and self._T_map_odom is not None,
-                                  self._tree.other_sender())]
+                                  other_sender)]
 
     # --------------------------------------------------------------------------- inputs
 

@@ -276,6 +276,23 @@ def test_another_sender_of_the_correction_is_noticed(running, until, room_drive)
     assert until(lambda: robot.says("tf", "/robot", DiagnosticStatus.ERROR))
 
 
+def test_a_filter_that_sends_it_too_is_named_aloud(running, until, room_drive, capfd):
+    """tf_broadcast left true beside an EKF: in the log, not only for who reads diagnostics."""
+    robot, node = running(**start_at(room_drive))
+    track(robot, until, [0])
+    assert until(lambda: robot.values("tf").get("sending") == "true")
+    printed = []
+
+    def filter_sends():
+        stamp_ns = node.get_clock().now().nanoseconds + 30_000_000
+        robot.tf.publish(TFMessage(transforms=[TransformStamped(
+            header=c.header(stamp_ns, "map"), child_frame_id="odom")]))
+        printed.append(capfd.readouterr().err)
+        return "map -> odom is sent by /robot too" in "".join(printed)
+    assert until(filter_sends)
+    assert "[ERROR]" in "".join(printed)
+
+
 def test_without_tf_broadcast_nothing_is_sent(running, until, room_drive):
     robot, _ = running(**start_at(room_drive), tf_broadcast=False)
     track(robot, until, [0, 1])
