@@ -49,7 +49,8 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         console.print(f"{arguments.out}: {net.architecture} in the published layout")
     else:
         export_torchscript(net, arguments.out)
-        console.print(f"{arguments.out}: extractor, strides {net.strides}, channels {net.dims}")
+        console.print(f"{arguments.out}: extractor, strides {net.strides}, channels {net.dims}",
+                      soft_wrap=True)
     return 0
 
 
