@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("rclpy")
 
 from pixloc_ros.core.geometry import transforms  # noqa: E402
+from pixloc_ros.evaluation.trajectory import read_live  # noqa: E402
 
 MODULE = "pixloc_ros.ros."
 
@@ -80,6 +81,9 @@ def test_a_bag_is_localized_live(start, tmp_path, room_map, room_bag, room_drive
     with (tmp_path / "run" / "latency.csv").open() as file:
         latencies = [float(row["latency_ms"]) for row in csv.DictReader(file)]
     assert len(latencies) == len(rows) and min(latencies) > 0
+    track = read_live(tmp_path / "run")
+    assert np.array_equal(track.stamps_ns, np.round(rows[:, 0] * 1e3).astype(np.int64) * 10**6)
+    assert np.linalg.eigvalsh(track.covariances).min() > 0, "what a filter needs to weigh them"
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["poses"] == len(rows)
     assert summary["diagnostics"]["pose"]["last"]["values"]["state"] == "tracking"
