@@ -13,16 +13,18 @@ import numpy as np
 from pixloc_ros.core.errors import DataError
 from pixloc_ros.core.feature_map import FeatureMap
 from pixloc_ros.core.feature_map import format as fmt
-from pixloc_ros.core.tracker import Tracker
+from pixloc_ros.core.tracker import Frame, Tracker, TrackState
 from pixloc_ros.datasets.drive import Drive, Odometry
 from pixloc_ros.evaluation.benchmark.memory import resident_mb
-from pixloc_ros.evaluation.runner import RunResult, run_drive
+from pixloc_ros.evaluation.trajectory import Track
 
 Progress = Callable[[int, int, str], None]
 #: Nanoseconds between the frames of the drive.
 STEP_NS = 500_000_000
 #: The share of each copy, in its middle, that is driven: where two copies meet no scene is real.
 DRIVEN = 0.6
+#: Cameras at either end for which the selection of points is timed.
+SELECTIONS = 50
 
 
 @dataclass(frozen=True)
@@ -40,13 +42,15 @@ class Stretched:
 
 @dataclass(frozen=True)
 class LargeMapRun:
-    """Of each frame: kilometres driven, resident memory (MB), selection of points (ms)."""
+    """open_s: seconds of processor time to open the map. Of each frame: kilometres driven, resident
+    memory (MB). selection_ms: processor time to choose the points of a camera near the beginning
+    and near the end of the map (2, n), taken in turn, from tiles that are not in memory yet."""
 
     open_s: float
-    run: RunResult
+    track: Track
     kilometres: np.ndarray
     resident_mb: np.ndarray
-    points_ms: np.ndarray
+    selection_ms: np.ndarray
 
 
 def stretch_map(
@@ -112,22 +116,43 @@ def drive_through(
     tracker_of: Callable[[FeatureMap], Tracker], stretched: Stretched, drive: Drive,
     cache_mb: float, progress: Progress | None = None,
 ) -> LargeMapRun:  # fmt: skip
-    """Open the map and track the (stretched) drive through it."""
-    begin = time.perf_counter()
+    """Open the map and track the (stretched) drive through it, keeping nothing but figures."""
+    begin = time.process_time()
     feature_map = FeatureMap.open(stretched.path, cache_mb=cache_mb)
-    open_s = time.perf_counter() - begin
-    megabytes = []
-
-    def watch(done: int, total: int, what: str) -> None:
-        megabytes.append(resident_mb())
+    open_s = time.process_time() - begin
+    selection_ms = _selection(stretched, drive)
+    tracker = tracker_of(feature_map)
+    frames = len(drive)
+    poses, tracking = np.full((frames, 4, 4), np.nan), np.zeros(frames, bool)
+    latencies, megabytes = np.full(frames, np.nan), np.zeros(frames)
+    tracker.set_pose(int(drive.stamps_ns[0]), drive.T_map_base[0])
+    for i, stamp_ns in enumerate(drive.stamps_ns.tolist()):
+        tracker.odometry.add(stamp_ns, drive.odometry.T_odom_base[i])
+        result = tracker.process(Frame(stamp_ns, drive.image(i), drive.camera, drive.T_base_cam))
+        if result.T_map_base is not None:
+            poses[i] = result.T_map_base
+        tracking[i] = result.state is TrackState.TRACKING
+        latencies[i] = result.timings_ms.get("total", np.nan)
+        megabytes[i] = resident_mb()
         if progress:
-            progress(done, total, what)
-
-    run = run_drive(tracker_of(feature_map), drive, progress=watch)
+            progress(i + 1, frames, "frames")
     steps = np.linalg.norm(np.diff(drive.T_map_base[:, :3, 3], axis=0), axis=1)
     kilometres = np.concatenate([[0], np.cumsum(steps)]) / 1000
-    points_ms = np.array([r.timings_ms.get("points", np.nan) for r in run.results])
-    return LargeMapRun(open_s, run, kilometres, np.array(megabytes), points_ms)
+    track = Track("offline", drive.stamps_ns, poses, tracking, latencies_ms=latencies)
+    return LargeMapRun(open_s, track, kilometres, megabytes, selection_ms)
+
+
+def _selection(stretched: Stretched, drive: Drive) -> np.ndarray:
+    """(2, n) milliseconds, at the first and the last few copies in turn."""
+    feature_map = FeatureMap.open(stretched.path, cache_mb=0)
+    count = min(len(drive) // 2, SELECTIONS)
+    milliseconds = np.zeros((2, count))
+    for k in range(count):
+        for row, i in enumerate((k, len(drive) - 1 - k)):
+            begin = time.process_time()
+            feature_map.visible_points(drive.T_map_cam[i], drive.camera)
+            milliseconds[row, k] = (time.process_time() - begin) * 1e3
+    return milliseconds
 
 
 def _end_to_end(positions: np.ndarray) -> np.ndarray:
