@@ -29,10 +29,11 @@ def main(argv: list[str] | None = None) -> int:
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="fuse", description=__doc__)
-    parser.add_argument("bag", type=Path, help="rosbag2 folder with /odom, that was played")
+    parser.add_argument("bag", type=Path, help="rosbag2 folder that was played")
     parser.add_argument("live", type=Path, help="what pose_recorder left of the run (demo: live/)")
     parser.add_argument("--ekf", type=Path, required=True, help="parameter file: config/ekf.yaml")
     parser.add_argument("--node", default="ekf_map", help="whose parameters in that file")
+    parser.add_argument("--odom", default="/odom", help="odometry topic in the bag")
     parser.add_argument("--rate", type=float, default=1.0,
                         help="speed at which the bag was played: latencies are told in its time")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
@@ -50,7 +51,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
-    recording = read_recording(arguments.bag, arguments.live, arguments.rate)
+    recording = read_recording(arguments.bag, arguments.live, arguments.rate, arguments.odom)
+    if not recording.has_ground_truth:
+        console.print("the bag has no ground truth: errors are against the poses as recorded")
     if arguments.study:
         arguments.study.mkdir(parents=True, exist_ok=True)
         for name, runs in study(recording, arguments.ekf, arguments.node):
@@ -72,7 +75,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def table(title: str, columns: dict[str, FusionFigures]) -> report.Table:
-    """One column per run; errors are root mean squares, "-" without ground truth."""
+    """One column per run; errors are root mean squares, "-" where none can be told."""
     rows = {
         "poses, latency p95": lambda f: f"{f.poses}, {f.latency_p95_s:.2f} s",
         "good poses used": lambda f: _share(f.accepted),

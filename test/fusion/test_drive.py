@@ -4,6 +4,7 @@ data/ holds what a live run left behind (see its README); delays, wrong poses an
 added here.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +118,18 @@ def test_mistakes_show(recording, right, name):
             "no_gate": wrong.rejected_outliers == 0.0 and wrong.worst_sigma > 5,
             "stiff": wrong.accepted < 0.7,
             "start": wrong.accepted < 0.1}[name]
+
+
+def test_without_ground_truth_the_recorded_poses_are_the_measure(recording, settings):
+    blind = replace(recording, truth=(recording.stamps_ns, recording.T_map_base))
+    holes = np.diff(blind.stamps_ns) > 10**9
+    assert holes.any(), "the run itself lost its images once"
+    middle = (blind.stamps_ns[:-1] + blind.stamps_ns[1:]) // 2
+    assert np.isnan(blind.true_pose(middle)[holes]).all(), "and nobody knows what was there"
+    begin, end = 4.0, 9.0
+    run = run_filter(settings, with_outage(delayed(blind, DELAY), begin, end))
+    exact = run_filter(settings, with_outage(delayed(recording, DELAY), begin, end))
+    assert figures(run).published_max_m == pytest.approx(figures(exact).published_max_m, abs=0.1)
 
 
 def test_fuse_prints_and_draws(bag, data, live_rate, tmp_path, capsys):

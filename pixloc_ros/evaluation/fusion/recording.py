@@ -15,12 +15,15 @@ from pixloc_ros.datasets.dead_reckoning import interpolate_poses
 from pixloc_ros.evaluation.fusion.inputs import OdometryMessage, PoseMessage
 from pixloc_ros.evaluation.trajectory import read_live
 
+#: Across a longer hole (ns) in what is known the true pose is not interpolated.
+HOLE_NS = 1_000_000_000
+
 
 @dataclass(frozen=True)
 class Recording:
     """odometry; poses: stamps_ns (N,), T_map_base (N, 4, 4), covariances (N, 6, 6), arrival_ns (N,)
-    when each was published; is_outlier (N,) where something was made up; truth: stamps (M,) and
-    T_map_base (M, 4, 4), or None."""
+    when each was published; is_outlier (N,) where something was made up. truth: stamps (M,) and
+    T_map_base (M, 4, 4) to compare with: ground truth, or else the poses as they were recorded."""
 
     odometry: StatedOdometry
     stamps_ns: np.ndarray
@@ -28,12 +31,15 @@ class Recording:
     covariances: np.ndarray
     arrival_ns: np.ndarray
     is_outlier: np.ndarray
-    truth: tuple[np.ndarray, np.ndarray] | None = None
+    truth: tuple[np.ndarray, np.ndarray]
+    has_ground_truth: bool
 
     def true_pose(self, stamps_ns: np.ndarray) -> np.ndarray:
-        """True T_map_base (K, 4, 4) at stamps; NaN where the truth does not reach."""
+        """T_map_base (K, 4, 4) to compare with at stamps; NaN outside and in holes of the truth."""
         stamps, poses = self.truth
+        after = np.clip(np.searchsorted(stamps, stamps_ns), 1, len(stamps) - 1)
         known = (stamps_ns >= stamps[0]) & (stamps_ns <= stamps[-1])
+        known &= stamps[after] - stamps[after - 1] <= HOLE_NS
         found = np.full((len(stamps_ns), 4, 4), np.nan)
         if known.any():
             found[known] = interpolate_poses(stamps, poses, stamps_ns[known])
@@ -54,18 +60,15 @@ class Recording:
         return sorted(events, key=lambda event: event[0])
 
 
-def read_recording(bag: str | Path, live: str | Path, rate: float = 1.0) -> Recording:
+def read_recording(bag: str | Path, live: str | Path, rate: float = 1.0,
+                   odom: str = BagTopics.odom) -> Recording:  # fmt: skip
     """A bag, and the folder that `pose_recorder` (or `demo`) left of a live run over it.
 
     rate: the speed at which the bag was played; latencies are told in the bag's time. Poses whose
     latency is unknown are left out. ``DataError`` where bag and run share no time.
     """
     reader = BagReader(bag)
-    odometry = read_odometry(bag)
-    truth = None
-    if reader.has(BagTopics.ground_truth):
-        stated = reader.odometry(BagTopics.ground_truth)
-        truth = stated.stamps_ns, stated.T_odom_base
+    odometry = read_odometry(bag, odom)
     track = read_live(live)
     first, last = odometry.stamps_ns[0], odometry.stamps_ns[-1]
     keep = (np.isfinite(track.latencies_ms) & (track.stamps_ns >= first)
@@ -73,10 +76,15 @@ def read_recording(bag: str | Path, live: str | Path, rate: float = 1.0) -> Reco
     if not keep.any():
         raise DataError(f"{live}: no pose with a known latency falls into the time of {bag}; "
                         "was this bag played?")  # fmt: skip
+    known = reader.has(BagTopics.ground_truth)
+    truth = track.stamps_ns[keep], track.poses[keep]
+    if known:
+        stated = reader.odometry(BagTopics.ground_truth)
+        truth = stated.stamps_ns, stated.T_odom_base
     latencies_ns = np.round(track.latencies_ms[keep] * rate * 1e6).astype(np.int64)
     return Recording(odometry, track.stamps_ns[keep], track.poses[keep], track.covariances[keep],
                      track.stamps_ns[keep] + latencies_ns, np.zeros(int(keep.sum()), bool),
-                     truth)  # fmt: skip
+                     truth, known)  # fmt: skip
 
 
 def delayed(recording: Recording, seconds: float) -> Recording:

@@ -104,14 +104,11 @@ class FusionFigures:
 
 
 def figures(run: FusionRun) -> FusionFigures:
-    """The figures of a run; errors are NaN without ground truth."""
+    """The figures of a run, against the truth of its recording."""
     recording = run.recording
-    errors = raw = at_poses = np.full((1, 6), np.nan)
-    worst = float("nan")
-    if recording.truth is not None:
-        errors, (raw, at_poses) = run.errors(), run.pose_errors()
-        sigma = np.sqrt(np.diagonal(run.covariances, axis1=1, axis2=2))
-        worst = float(np.nanmax(np.abs(errors) / sigma))
+    errors, (raw, at_poses) = run.errors(), run.pose_errors()
+    sigma = np.sqrt(np.diagonal(run.covariances, axis1=1, axis2=2))
+    worst = float(np.nanmax(np.abs(errors) / sigma))
     good = ~recording.is_outlier
     squared = run.distance[good & run.accepted] ** 2
     lags = (recording.arrival_ns - recording.stamps_ns) * 1e-9
