@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -39,6 +40,7 @@ def pose(x: float, y: float = 0.0, yaw: float = 0.0, roll: float = 0.0) -> np.nd
     return transforms.inverse(turn)
 
 
+@lru_cache
 def texture() -> torch.Tensor:
     noise = np.random.default_rng(4).random((24, 24, 3), np.float32)
     image = cv2.resize(noise, (1200, 1200), interpolation=cv2.INTER_CUBIC).clip(0, 1)
