@@ -14,6 +14,7 @@ from pixloc_ros.datasets.place import read_place
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_from_raw_images_to_live_poses(tmp_path, monkeypatch, capsys):
     """demo --drive robotcar, small: raw drives -> bag and map -> localizer, player and recorder."""
     folder = tmp_path / "robotcar"

@@ -212,7 +212,7 @@ def test_memory_does_not_depend_on_the_length(tmp_path):
         drive = raw.write_drive(tmp_path / str(images), images=images, rate=20.0)
         tracemalloc.start()
         write_robotcar_bag(RobotCar(drive, tmp_path), tmp_path / f"bag{images}",
-                           BagOptions(part_s=3.0, image_format="raw"))  # fmt: skip
+                           BagOptions(part_s=1.5, image_format="raw"))  # fmt: skip
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[2] < peaks[1] + 400_000, peaks  # kept data would be over 1 MB
