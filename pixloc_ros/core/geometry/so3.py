@@ -1,8 +1,7 @@
 """Rotations in torch: exponential, logarithm and quaternions, differentiable everywhere.
 
-Batched over leading dimensions, free of host synchronisation. Near the singular points the closed
-forms are replaced by their Taylor series, selected with `where` on safe arguments, so that neither
-values nor gradients are NaN.
+Batched over leading dimensions, free of host synchronisation. Neither values nor gradients are NaN
+near zero: the exponential is written with sinc, the logarithm has its Taylor series there.
 """
 
 from __future__ import annotations
@@ -12,8 +11,8 @@ import math
 import torch
 from torch import Tensor
 
-# Below this squared angle (0.1 rad) the series are exact to float64 rounding.
-_SMALL = 1e-2
+# Below this squared sine of half the angle the logarithm's series is exact to float64 rounding.
+_SMALL = 1e-4
 # Keeps the derivatives of a square root at zero finite.
 _TINY = 1e-30
 
@@ -47,7 +46,7 @@ def log_so3(R: Tensor) -> Tensor:
     q = to_quaternion(R)
     v, w = q[..., :3], q[..., 3:]
     s2 = (v * v).sum(-1, keepdim=True)  # squared sine of half the angle
-    small = s2 < _SMALL * 1e-2
+    small = s2 < _SMALL
     s = torch.where(small, torch.ones_like(s2), s2).sqrt()
     series = 2 * (1 + s2 / 6 * (1 + s2 * 9 / 20 * (1 + s2 * 25 / 42 * (1 + s2 * 49 / 72))))
     return v * torch.where(small, series, 2 * torch.atan2(s, w) / s)
