@@ -16,7 +16,8 @@ class NetworkConfig:
     """A network to train from the beginning.
 
     architecture: "small", or the paper's "vgg16" and "vgg19".
-    decoder, dims: widths where they differ from the architecture's own (fine -> coarse for dims).
+    decoder, dims: widths where they differ from the architecture's own (fine -> coarse for dims);
+    three decoder widths and two dims make a small network without its level at stride 2.
     imagenet: file of the ImageNet weights for a vgg encoder, as torchvision saves them
     (vgg19-dcbb9e9d.pth); the small network takes its own from a package.
     """
@@ -40,8 +41,9 @@ class TrainConfig:
     data: where pairs come from.
     steps: optimiser steps. batch: pairs a step, shared out among the processes. workers: per
     process, those that prepare pairs ahead.
-    learning_rate: Adam's, for decoder and heads; encoder_rate and damping_rate are factors on it
-    (encoder_rate 0 keeps the encoder as it is and saves its backward pass).
+    learning_rate: Adam's, for decoder and heads; encoder_rate, damping_rate and confidence_rate
+    are factors on it. A factor of 0 keeps that part as it starts: for the encoder that saves its
+    backward pass, the confidences of a new small network are then the same everywhere.
     freeze_norms: batch norms keep the statistics they have, as in use; right for going on from
     trained weights with few pairs a step.
     Rates rise linearly over `warmup` steps and fall to zero along a cosine.
@@ -65,6 +67,7 @@ class TrainConfig:
     learning_rate: float = 5e-4
     encoder_rate: float = 0.2
     damping_rate: float = 20.0
+    confidence_rate: float = 1.0
     freeze_norms: bool = False
     warmup: int = 100
     clip_norm: float = 1.0

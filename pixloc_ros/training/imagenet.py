@@ -59,8 +59,9 @@ def initial_small(images: Tensor, seed: int = 0, **widths: tuple[int, ...]) -> P
         up = F.interpolate(maps[-1], scale_factor=2, mode="bilinear", align_corners=False)
         skip = skips.pop()[..., : up.shape[-2], : up.shape[-1]]
         maps.append(_pass_through(block.layers, (up, UP_SHARE), (skip, 1.0)))
+    coarse, _, *fine = maps  # there are no heads at stride 8
     for adapt, uncertain, x in zip(
-        extractor.adaptation, extractor.uncertainty, (maps[3], maps[2], maps[0])
+        extractor.adaptation, extractor.uncertainty, (*reversed(fine), coarse)
     ):
         (head,), (confidence,) = adapt, uncertain
         nn.init.orthogonal_(head.weight)

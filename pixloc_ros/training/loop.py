@@ -194,13 +194,16 @@ class Trainer:
 
 
 def parameter_groups(net: PixLocNet, config: TrainConfig) -> list[dict]:
-    """Encoder, damping and the rest, each with its own learning rate; one of zero is frozen."""
-    groups: dict[str, list] = {"encoder": [], "damping": [], "rest": []}
+    """Encoder, damping, confidence heads and the rest, each with its own learning rate; one of
+    zero is frozen."""
+    groups: dict[str, list] = {"encoder": [], "damping": [], "confidence": [], "rest": []}
     for name, parameter in net.named_parameters():
         kind = ("encoder" if ".encoder." in name
-                else "damping" if "dampingnet" in name else "rest")
+                else "damping" if "dampingnet" in name
+                else "confidence" if ".uncertainty." in name else "rest")
         groups[kind].append(parameter)
-    factors = {"encoder": config.encoder_rate, "damping": config.damping_rate, "rest": 1.0}
+    factors = {"encoder": config.encoder_rate, "damping": config.damping_rate,
+               "confidence": config.confidence_rate, "rest": 1.0}
     for kind, parameters in groups.items():
         for parameter in parameters:
             parameter.requires_grad_(factors[kind] > 0)

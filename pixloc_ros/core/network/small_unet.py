@@ -107,8 +107,9 @@ class SmallUNet(PyramidExtractor):
     """Levels at strides 2, 4 and 16: the finer two from the decoder, the coarse one before it.
 
     A context block (3x3) condenses the encoder's last map; its output feeds the coarse heads and
-    the decoder. `decoder` gives the widths at strides 16, 8, 4, 2. Sizes round down, as in the
-    VGG networks. The encoder's batch norms always use their stored statistics.
+    the decoder. `decoder` gives the widths at strides 16, 8, 4, 2, `dims` those of the features;
+    without their entries for stride 2 the network ends at stride 4 and has two levels. Sizes round
+    down, as in the VGG networks. The encoder's batch norms always use their stored statistics.
     """
 
     def __init__(
@@ -117,6 +118,9 @@ class SmallUNet(PyramidExtractor):
         dims: tuple[int, ...] = (16, 32, 64),
     ):
         super().__init__(MEAN, STD)
+        if len(decoder) not in (3, 4) or len(dims) != len(decoder) - 1:
+            raise ValueError("the small network takes four decoder widths and three dims, or three "
+                             f"and two without a level at stride 2; got {decoder} and {dims}")
         self.widths = {"decoder": decoder, "dims": dims}
         context, *decoder = decoder
         self.encoder = LiteEncoder()
@@ -131,14 +135,16 @@ class SmallUNet(PyramidExtractor):
         for width, skip_channels in zip(decoder, reversed(skips)):
             self.decoder.append(DecoderBlock(channels, skip_channels, width))
             channels = width
-        self.add_heads((decoder[2], decoder[1], context), dims, (2, 4, 16))
+        self.add_heads((*decoder[:0:-1], context), dims, (2, 4, 16)[-len(dims) :])
 
     def maps(self, image: Tensor) -> list[Tensor]:
-        stride2, stride4, stride8, stride16 = self.encoder(image)
-        coarse = self.context(stride16)
-        middle = self.decoder[1](self.decoder[0](coarse, stride8), stride4)
-        fine = self.decoder[2](middle, stride2)
-        return [fine, middle, coarse]
+        *skips, deepest = self.encoder(image)
+        coarse = self.context(deepest)
+        x, fine = coarse, []
+        for block in self.decoder:
+            x = block(x, skips.pop())
+            fine.append(x)
+        return [*fine[:0:-1], coarse]
 
     def train(self, mode: bool = True) -> SmallUNet:
         super().train(mode)
