@@ -10,16 +10,19 @@ import numpy as np
 
 from pixloc_ros.synthetic import signs
 from pixloc_ros.synthetic.noise import fbm, resize
+from pixloc_ros.synthetic.photographs import POSTERS, WALLS, Photographs
 
 PAINT = 0.25
 WALL_STYLES = ("plaster", "brick", "ashlar", "concrete", "planks")
 
 
 class Canvas:
-    """A texture addressed in metres from the lower left corner; pixels (H,W,4)."""
+    """A texture addressed in metres from the lower left corner; pixels (H,W,4). photographs: for
+    walls and posters, besides the procedural ones."""
 
-    def __init__(self, width: float, height: float, density: float) -> None:
-        self.density = density
+    def __init__(self, width: float, height: float, density: float,
+                 photographs: Photographs | None = None) -> None:
+        self.density, self.photographs = density, photographs
         self.cols, self.rows = max(8, round(width * density)), max(8, round(height * density))
         self.pixels = np.zeros((self.rows, self.cols, 4), np.float32)
 
@@ -47,6 +50,14 @@ class Canvas:
         area[..., 3] = kind
 
 
+def poster(rng: np.random.Generator, rows: int, cols: int, photographs: Photographs | None
+           ) -> np.ndarray:
+    """A bill (rows,cols,3): drawn, or, if there are any, perhaps a photograph."""
+    if photographs and rng.random() < POSTERS:
+        return photographs.poster(rng, rows, cols)
+    return signs.poster(rng, rows, cols)
+
+
 def wall_color(rng: np.random.Generator, style: str) -> np.ndarray:
     """A plausible wall colour (3,)."""
     if style == "brick":
@@ -62,9 +73,10 @@ def wall_color(rng: np.random.Generator, style: str) -> np.ndarray:
 
 
 def bake_facade(rng: np.random.Generator, width: float, height: float, style: str, color,
-                density: float, shop: bool, floor: float = 3.0) -> tuple[np.ndarray, list]:
+                density: float, shop: bool, floor: float = 3.0,
+                photographs: Photographs | None = None) -> tuple[np.ndarray, list]:
     """Front of a house: the texture (H,W,4) and the window openings (x0,y0,x1,y1) in metres."""
-    canvas = Canvas(width, height, density)
+    canvas = Canvas(width, height, density, photographs)
     _wall(canvas, rng, color)
     plinth = rng.uniform(0.3, 0.9)
     canvas.shade(0, 0, width, plinth, rng.uniform(0.6, 0.9))
@@ -85,10 +97,10 @@ def bake_facade(rng: np.random.Generator, width: float, height: float, style: st
     return np.clip(canvas.pixels, 0, 1), openings
 
 
-def bake_wall(rng: np.random.Generator, width: float, height: float, color, density: float
-              ) -> np.ndarray:
+def bake_wall(rng: np.random.Generator, width: float, height: float, color, density: float,
+              photographs: Photographs | None = None) -> np.ndarray:
     """A blank wall with weathering, marks and perhaps posters, (H,W,4)."""
-    canvas = Canvas(width, height, density)
+    canvas = Canvas(width, height, density, photographs)
     _wall(canvas, rng, color)
     _weather(canvas, rng)
     for _ in range(rng.poisson(width * height / 18)):
@@ -100,12 +112,15 @@ def bake_wall(rng: np.random.Generator, width: float, height: float, color, dens
     for _ in range(rng.integers(0, 4)):
         w, h = rng.uniform(0.4, 1.2), rng.uniform(0.5, 1.6)
         x, y = rng.uniform(0, max(0.1, width - w)), rng.uniform(0.3, max(0.4, min(height, 3) - h))
-        canvas.paste(x, y, x + w, y + h, lambda r, c: signs.poster(rng, r, c), opacity=0.92)
+        canvas.paste(x, y, x + w, y + h, lambda r, c: poster(rng, r, c, photographs), opacity=0.92)
     return np.clip(canvas.pixels, 0, 1)
 
 
 def _wall(canvas: Canvas, rng, color) -> None:
     rows, cols = canvas.rows, canvas.cols
+    if canvas.photographs and rng.random() < WALLS:
+        canvas.pixels[..., :3] = canvas.photographs.wall(rng, rows, cols, canvas.density, color)
+        return
     broad = fbm(rng, rows, cols, 3.0 * canvas.density, 7, 0.75)
     canvas.pixels[..., :3] = np.asarray(color, np.float32) * (1 + 0.075 * broad[..., None])
 
@@ -269,7 +284,7 @@ def _display(canvas, rng, x0, y0, x1) -> None:
     if rng.random() < 0.6 and x1 - x0 > 0.9:
         w, h = rng.uniform(0.4, 0.8), rng.uniform(0.3, 0.9)
         x, y = rng.uniform(x0, x1 - w), rng.uniform(y0 + 0.3, y0 + 0.9)
-        canvas.paste(x, y, x + w, y + h, lambda r, c: signs.poster(rng, r, c))
+        canvas.paste(x, y, x + w, y + h, lambda r, c: poster(rng, r, c, canvas.photographs))
 
 
 def _graffito(canvas, rng, width, top) -> None:
@@ -287,7 +302,7 @@ def _extras(canvas, rng, width, height, ground) -> None:
     for _ in range(rng.integers(0, 3)):
         w, h = rng.uniform(0.15, 0.6), rng.uniform(0.2, 0.7)
         x, y = rng.uniform(0.1, max(0.2, width - w)), rng.uniform(0.8, 2.2)
-        canvas.paste(x, y, x + w, y + h, lambda r, c: signs.poster(rng, r, c))
+        canvas.paste(x, y, x + w, y + h, lambda r, c: poster(rng, r, c, canvas.photographs))
     for _ in range(rng.integers(0, 3)):
         x = rng.uniform(0.05, width - 0.15)
         canvas.fill(x, 0, x + 0.1, height, rng.uniform(0.25, 0.8))

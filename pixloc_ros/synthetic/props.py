@@ -9,8 +9,9 @@ import numpy as np
 
 from pixloc_ros.synthetic import materials, signs
 from pixloc_ros.synthetic.atlas import mip_levels
-from pixloc_ros.synthetic.facades import PAINT, Canvas
+from pixloc_ros.synthetic.facades import PAINT, Canvas, poster
 from pixloc_ros.synthetic.faces import FaceList, Skin
+from pixloc_ros.synthetic.photographs import Photographs
 
 _LACQUERS = ((0.08, 0.08, 0.09), (0.14, 0.15, 0.17), (0.82, 0.82, 0.82), (0.82, 0.82, 0.80),
              (0.55, 0.56, 0.58), (0.36, 0.37, 0.39), (0.12, 0.18, 0.36), (0.10, 0.25, 0.45),
@@ -19,10 +20,10 @@ _LACQUERS = ((0.08, 0.08, 0.09), (0.14, 0.15, 0.17), (0.82, 0.82, 0.82), (0.82, 
 
 
 class Kit:
-    """Texture numbers shared by all props of a world."""
+    """Texture numbers shared by all props of a world, and its photographs if it has any."""
 
-    def __init__(self, bank) -> None:
-        self.bank = bank
+    def __init__(self, bank, photographs: Photographs | None = None) -> None:
+        self.bank, self.photographs = bank, photographs
         shared, cars = _shared_levels()
         self.base = {name: bank.add_levels(levels) for name, levels in shared.items()}
         self.cars = [{part: bank.add_levels(levels) for part, levels in style.items()}
@@ -48,6 +49,10 @@ class Kit:
     def image(self, pixels: np.ndarray, gloss: float = 0.3) -> Skin:
         """A new texture stretched over one face."""
         return Skin(self.bank.add(pixels), fit=True, gloss=gloss)
+
+    def poster(self, rng, rows: int, cols: int) -> Skin:
+        """A bill, drawn or photographed, stretched over one face."""
+        return self.image(poster(rng, rows, cols, self.photographs))
 
 
 def tree(faces: FaceList, kit: Kit, rng, base, height: float) -> None:
@@ -137,7 +142,7 @@ def box_prop(faces: FaceList, kit: Kit, rng, base, yaw: float) -> None:
     if kind == 0:
         w, h = rng.uniform(0.4, 0.8), rng.uniform(0.9, 1.5)
         skin = kit.plain("metal", np.clip(rng.uniform(0.25, 0.5) + rng.normal(0, 0.05, 3), .1, .9))
-        front = kit.image(signs.poster(rng, 64, 48)) if rng.random() < 0.6 else skin
+        front = kit.poster(rng, 64, 48) if rng.random() < 0.6 else skin
         faces.add_box(base + [0, 0, h / 2], (0.2, w / 2, h / 2), yaw,
                       {"default": skin, "front": front, "back": skin}, rng)
     elif kind == 1:
@@ -178,7 +183,7 @@ def box_prop(faces: FaceList, kit: Kit, rng, base, yaw: float) -> None:
             out = np.array([np.cos(angle), np.sin(angle), 0])
             along = np.array([-out[1], out[0], 0])
             faces.add(base + out * radius * 0.924 + [0, 0, h / 2], along * radius * 0.383,
-                      [0, 0, h / 2], kit.image(signs.poster(rng, 160, 40)))
+                      [0, 0, h / 2], kit.poster(rng, 160, 40))
         faces.add_prism(base + [0, 0, h], radius * 1.1, 0.3, kit.plain("metal", 0.3), 8,
                         top_radius=radius * 0.5)
 

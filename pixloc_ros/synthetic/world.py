@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ import torch
 from pixloc_ros.synthetic import facades, ground, materials, props
 from pixloc_ros.synthetic.atlas import TextureBank
 from pixloc_ros.synthetic.faces import FaceList, Skin
+from pixloc_ros.synthetic.photographs import Photographs
 from pixloc_ros.synthetic.scene import Scene
 
 _SEGMENT = 6.0  # metres of street per piece of road
@@ -21,7 +23,8 @@ class WorldOptions:
     """Size, fineness and layout. length: metres of street; density: texels/m of baked facades and
     road; shadow_resolution: metres. bend: turn of the street per metre (rad/m). road_half: half
     width of the carriageway in metres (10 and more: a square or courtyard), green: 0 for closed
-    rows of tall houses and shops, 1 for gardens and trees; None leaves both to the seed."""
+    rows of tall houses and shops, 1 for gardens and trees; None leaves both to the seed. textures:
+    folder of photographs that cover part of the walls, the ground and smaller things."""
 
     length: float = 120.0
     density: float = 40.0
@@ -29,6 +32,7 @@ class WorldOptions:
     bend: float = 0.0
     road_half: float | None = None
     green: float | None = None
+    textures: Path | None = None
 
 
 class StreetWorld:
@@ -53,7 +57,8 @@ class StreetWorld:
             self.green = self.options.green
         self._bend = rng.normal(0, 0.0008, 2) + [2 * self.options.bend, 0.0]
         self._bank = TextureBank()
-        self._kit = props.Kit(self._bank)
+        textures = self.options.textures
+        self._kit = props.Kit(self._bank, Photographs(textures) if textures else None)
         self._fixed = FaceList()
         self._lamps: list[np.ndarray] = []
         self._build(rng)
@@ -111,12 +116,12 @@ class StreetWorld:
         o, bank, kit = self.options, self._bank, self._kit
         start, end = -18.0, o.length + 18.0
         span = end - start
-        road = bank.add(ground.bake_road(rng, span, 2 * self.road_half, o.density))
+        road = self._ground(rng, ground.bake_road(rng, span, 2 * self.road_half, o.density))
         terrain = Skin(bank.add(ground.bake_terrain(rng)), 8.0, **kit.detail("concrete"))
         center = self.place(o.length / 2, 0, -0.02)
         self._fixed.add(center, [0, -400, 0], [400, 0, 0], terrain)
-        walks = {side: bank.add(ground.bake_pavement(rng, span, self.pavement + 1.5, o.density))
-                 for side in (-1, 1)}
+        walks = {side: self._ground(rng, ground.bake_pavement(
+            rng, span, self.pavement + 1.5, o.density)) for side in (-1, 1)}
         skins = {side: Skin(walks[side], o.density, **kit.detail("concrete")) for side in walks}
         kerb = kit.plain("concrete", 0.5)
         surface = Skin(road, o.density, **kit.detail("grain"))
@@ -139,6 +144,12 @@ class StreetWorld:
                 edge = middle + left * side * self.road_half + [0, 0, _KERB / 2]
                 self._fixed.add(edge, along * half * side, [0, 0, _KERB / 2], kerb,
                                 offset=(s - start, 0.0))
+
+    def _ground(self, rng, pixels: np.ndarray) -> int:
+        photographs = self._kit.photographs
+        if photographs:
+            pixels = photographs.ground(rng, pixels, self.options.density)
+        return self._bank.add(pixels)
 
     def _line_of_houses(self, rng, side: int) -> None:
         s = -14.0
@@ -258,10 +269,11 @@ def build_house(faces: FaceList, kit: props.Kit, rng, center, size, yaw: float, 
     color = facades.wall_color(rng, style)
     fine = kit.detail(style)
     shop = height > 3.6 and rng.random() < 0.35
-    pixels, openings = facades.bake_facade(rng, width, height, style, color, density, shop, floor)
+    pixels, openings = facades.bake_facade(rng, width, height, style, color, density, shop, floor,
+                                           kit.photographs)
     front = Skin(kit.bank.add(pixels), pixels.shape[1] / width, **fine)
-    blank = Skin(kit.bank.add(facades.bake_wall(rng, depth, height, color, density / 2)),
-                 density / 2, **fine)
+    wall = facades.bake_wall(rng, depth, height, color, density / 2, kit.photographs)
+    blank = Skin(kit.bank.add(wall), density / 2, **fine)
     faces.add_box(center, (depth / 2, width / 2, height / 2), yaw,
                   {"default": blank, "front": front}, skip=("bottom", "top"))
     base = np.asarray(center) - [0, 0, height / 2]

@@ -27,7 +27,7 @@ from pixloc_ros.datasets.scene import PosedScene, prepared
 from pixloc_ros.training.augment import AugmentConfig
 from pixloc_ros.training.pairs import PairConfig, SyntheticPairs
 from pixloc_ros.training.scene_pairs import ScenePairConfig, ScenePairs
-from pixloc_ros.training.views import load_world
+from pixloc_ros.training.views import ViewConfig, load_world
 
 FIRST_TRAINING_WORLD = 1000
 FIRST_VALIDATION_WORLD = 900_000  # streets that training never sees
@@ -59,8 +59,8 @@ class SyntheticData(PairConfig):
         if not note.exists():
             cache.mkdir(parents=True, exist_ok=True)
             note.write_text(json.dumps(ours, indent=2) + "\n")
-        theirs = json.loads(note.read_text())
-        differing = sorted(key for key in ours if ours[key] != theirs.get(key))
+        theirs = to_dict(ViewConfig()) | json.loads(note.read_text())  # settings may be newer
+        differing = sorted(key for key in ours if ours[key] != theirs[key])
         if differing:
             raise ConfigError(f"{cache} holds views rendered with other settings of data.views "
                               f"({', '.join(differing)}); name another folder with --cache")

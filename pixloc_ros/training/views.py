@@ -26,7 +26,9 @@ class ViewConfig:
     the views. min_focal, max_focal: range of focal lengths (px). spread_along, spread_across (m),
     spread_yaw_deg, spread_tilt_deg (pitch), spread_roll_deg: how far views of one spot lie apart
     at most, to either side. night, wet: shares of views after dark and with wet ground. squares:
-    share of worlds that are squares and courtyards rather than streets.
+    share of worlds that are squares and courtyards rather than streets. textures: folder of
+    photographs (any that OpenCV reads) for walls, ground and smaller things; photographic: share
+    of worlds that use them.
     """
 
     worlds: int = 40
@@ -45,6 +47,8 @@ class ViewConfig:
     night: float = 0.2
     wet: float = 0.3
     squares: float = 0.25
+    textures: Path | None = None
+    photographic: float = 0.5
 
 
 class Views(NamedTuple):
@@ -104,11 +108,12 @@ def render_world(config: ViewConfig, seed: int) -> list[Views]:
 
 
 def _layout(config: ViewConfig, rng: np.random.Generator) -> WorldOptions:
-    square = rng.random() < config.squares
+    square, textures = rng.random() < config.squares, config.textures
     return WorldOptions(
         config.street_length, density=24.0 if square else 32.0, shadow_resolution=0.1,
         bend=rng.normal(0, 0.006), road_half=rng.uniform(7, 14) if square else None,
-        green=rng.uniform(0.6, 1.2) if rng.random() < 0.4 else None)
+        green=rng.uniform(0.6, 1.2) if rng.random() < 0.4 else None,
+        textures=textures if textures and rng.random() < config.photographic else None)
 
 
 def _wetted(lighting: Lighting, config: ViewConfig, rng: np.random.Generator) -> Lighting:
