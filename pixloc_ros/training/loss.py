@@ -13,9 +13,12 @@ from pixloc_ros.core.geometry import Camera, Pose
 class LossConfig:
     """clamp: error (px of the robust cost) above which a level gives no gradient.
     success_threshold: a finer level counts only if the coarser one before it ended within this
-    many of its own pixels. min_points: samples with fewer visible points count for nothing."""
+    many of its own pixels. min_points: samples with fewer visible points count for nothing.
+    knee: above 0, a level's error counts as log(1 + error / (knee * stride)), so that precision
+    weighs as much as convergence; 0: the error itself, as in the paper."""
 
     clamp: float = 50.0
+    knee: float = 0.0
     success_threshold: float = 3.0
     min_points: int = 10
 
@@ -50,7 +53,8 @@ def alignment_loss(levels: list[Pose], T_init: Pose, T_true: Pose, points: Tenso
     errors = []
     for pose, stride in zip(reversed(levels), reversed(strides)):
         error = reprojection_error(pose, T_true, points, seen, camera).clamp(max=config.clamp)
-        total = total + torch.where(success & enough, error, 0) / len(levels)
+        cost = torch.log1p(error / (config.knee * stride)) if config.knee else error
+        total = total + torch.where(success & enough, cost, 0) / len(levels)
         success = error.detach() < config.success_threshold * stride
         errors.append(error)
     initial = reprojection_error(T_init, T_true, points, seen, camera)

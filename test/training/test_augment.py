@@ -2,6 +2,7 @@
 import math
 from dataclasses import fields
 
+import numpy as np
 import pytest
 import torch
 
@@ -58,8 +59,18 @@ def test_each_setting_alone_changes_the_picture(picture, depth, name):
 def test_every_setting_is_tested_or_belongs_to_the_pair():
     alone = {"gamma", "gain", "cast", "field", "noise", "blur", "shadows", "night", "haze",
              "motion", "defocus", "jpeg", "occlusion"}
-    rest = {"motion_length", "defocus_radius", "occluded", "reference", "gray", "clean"}
+    rest = {"motion_length", "level", "defocus_radius", "occluded", "reference", "gray", "clean"}
     assert {field.name for field in fields(AugmentConfig)} == alone | rest
+
+
+def test_level_motion_takes_detail_along_the_rows(picture, depth):
+    rows_suffer = {}
+    for level in (0.0, 1.0):
+        config = AugmentConfig.none(motion=1.0, motion_length=0.1, level=level)
+        ratios = np.array([detail(augment(picture, depth, config, seeded(seed))[0])
+                           for seed in range(6)]) / detail(picture)
+        rows_suffer[level] = ratios[:, 0] < ratios[:, 1]
+    assert rows_suffer[1.0].all() and not rows_suffer[0.0].all()
 
 
 def test_motion_blur_takes_detail_along_its_direction_only(picture):

@@ -9,7 +9,7 @@ import torch
 from pixloc_ros.core.alignment import AlignerConfig
 from pixloc_ros.core.geometry import Camera, Pose
 from pixloc_ros.core.network import load_checkpoint
-from pixloc_ros.training.loss import alignment_loss
+from pixloc_ros.training.loss import LossConfig, alignment_loss
 from pixloc_ros.training.two_view import PairBatch, align_pairs
 
 CASES = [("vgg19", 2, "identity_init"), ("vgg19", 2, "mid_init"), ("vgg19", 2, "far_init"),
@@ -86,3 +86,25 @@ def test_gradients_agree(oracle, networks):
             gradient = parameters[name].grad.numpy()
             np.testing.assert_allclose(gradient, expected[key],
                                        atol=1e-2 * np.abs(expected[key]).max())
+
+
+def test_a_knee_weighs_small_errors_like_large_ones_and_keeps_the_order():
+    """Errors of 1 cm and 1 m: their ratio of 100 in slope becomes about one in effect."""
+    points = torch.tensor([[[0.0, 0, 5], [1, 0, 5], [0, 1, 5], [1, 1, 6]] * 4])
+    camera = Camera.pinhole(640, 480, 400.0, 400.0, 319.5, 239.5).to(torch.float32)[None]
+    mask = torch.ones(1, 16, dtype=torch.bool)
+    identity = Pose.identity((1,))
+
+    def total(offset: float, config: LossConfig) -> tuple[float, float]:
+        shift = torch.tensor([[offset, 0.0, 0.0]], requires_grad=True)
+        pose = Pose(identity.R, shift)
+        loss = alignment_loss([pose], identity, identity, points, mask, camera, (4,), config)
+        loss["total"].sum().backward()
+        return float(loss["total"].detach()), float(shift.grad[0, 0])
+
+    plain = [total(offset, LossConfig(clamp=1e4)) for offset in (0.01, 1.0)]
+    kneed = [total(offset, LossConfig(clamp=1e4, knee=0.05)) for offset in (0.01, 1.0)]
+    for (error, slope), (cost, kneed_slope) in zip(plain, kneed):
+        assert cost == pytest.approx(np.log1p(error / 0.2), rel=1e-5)
+        assert kneed_slope == pytest.approx(slope / (0.2 + error), rel=1e-4)
+    assert kneed[0][0] < kneed[1][0]

@@ -15,6 +15,7 @@ __all__ = ["AugmentConfig", "augment", "augment_pair"]
 
 SHARES = ("shadows", "night", "haze", "motion", "defocus", "jpeg", "occlusion")
 DAYLIGHT = 0.25  # a picture that is brighter on average was not taken at night
+LEVEL_ANGLE = 0.09  # rad
 NIGHT_SHOT, NIGHT_READ = 0.12, 0.05  # largest standard deviations of the noise
 
 
@@ -65,7 +66,8 @@ def augment(image: Tensor, depth: Tensor, config: AugmentConfig, generator: torc
     image = image.clamp(max=1.5)
     if happens(generator, config.motion):
         length = config.motion_length * width * uniform(generator) ** 0.5
-        image = lens.motion_blur(image, length, symmetric(generator, torch.pi / 2))
+        angle = LEVEL_ANGLE if happens(generator, config.level) else torch.pi / 2
+        image = lens.motion_blur(image, length, symmetric(generator, angle))
     if happens(generator, config.defocus):
         image = lens.defocus(image, uniform(generator, 0.3, 1) * config.defocus_radius * width)
     sigma = uniform(generator) * config.blur

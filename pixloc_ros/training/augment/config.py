@@ -12,7 +12,8 @@ class AugmentConfig:
 
     Shares of queries that something happens to: shadows: hard-edged, deep. night: dark, with
     headlights, lamps, glare and shot noise (views that are dark already stay). haze: by depth.
-    motion: motion blur up to motion_length (share of the image's width). defocus: out of focus,
+    motion: motion blur up to motion_length (share of the image's width), level: the share of it
+    that runs along the rows within a few degrees, as when a vehicle turns. defocus: out of focus,
     a disc up to defocus_radius (share of the width). jpeg: compressed hard. occlusion: boxes and
     discs over up to occluded (share of the image).
 
@@ -32,6 +33,7 @@ class AugmentConfig:
     haze: float = 0.15
     motion: float = 0.25
     motion_length: float = 0.035
+    level: float = 0.0
     defocus: float = 0.12
     defocus_radius: float = 0.008
     jpeg: float = 0.25
