@@ -37,7 +37,7 @@ class Trainer:
 
     def __init__(self, net: PixLocNet, config: TrainConfig, folder: Path, cache: Path,
                  device: torch.device | str = "cpu", processes: Processes = Processes()):
-        self.net = net.to(device)
+        self.net = net.to(device, memory_format=torch.channels_last)  # a tenth less time on a CPU
         self.config = config
         self.folder = folder
         self.cache = cache

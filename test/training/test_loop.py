@@ -160,6 +160,14 @@ def test_fp16_is_for_gpus(config, tmp_path):
         Trainer(fresh_net(), replace(config, precision="fp16"), tmp_path, tmp_path)
 
 
+def test_the_network_computes_in_channels_last_also_after_a_resume(config, batch, tmp_path):
+    run(fresh_net(), config, tmp_path, stop_after=2)
+    trainer = Trainer(fresh_net(), config, tmp_path, tmp_path)
+    for level in trainer.net(batch.query):
+        assert level.features.is_contiguous(memory_format=torch.channels_last)
+        assert not level.features.is_contiguous()
+
+
 @pytest.mark.parametrize("frozen", [False, True])
 def test_frozen_norms_keep_their_statistics(config, batch, tmp_path, frozen):
     trainer = Trainer(fresh_net(), replace(config, freeze_norms=frozen), tmp_path, tmp_path)
