@@ -6,6 +6,7 @@ takes damped Gauss-Newton steps on the robust feature residuals of all points.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from pixloc_ros.core.alignment.types import (
     AlignerConfig, Alignment, PosePrior, QueryLevel, ReferenceLevel)
 from pixloc_ros.core.geometry.camera import Camera
 from pixloc_ros.core.geometry.pose import Pose
+from pixloc_ros.core.recording import Recorded
 
 
 def align(T_rig_map: Pose, points: Tensor, mask: Tensor, reference: Sequence[ReferenceLevel],
@@ -45,55 +47,75 @@ def align(T_rig_map: Pose, points: Tensor, mask: Tensor, reference: Sequence[Ref
     failed_anywhere = torch.zeros(T.shape, dtype=torch.bool, device=T.device)
     levels = []
     for level in reversed(range(len(query))):
-        residuals = LevelResiduals(points, mask, reference[level], query[level], cameras,
-                                   T_cam_rig, config)
+        residuals = LevelResiduals.prepare(points, mask, reference[level], query[level], cameras,
+                                           T_cam_rig, config)
         T, failed, converged = align_level(T.detach(), residuals, damping[level],
-                                           config.iterations[level], query[level].stride, config,
-                                           prior)
+                                           config.iterations[level], query[level].stride, prior)
         failed_anywhere = failed_anywhere | failed
         levels.insert(0, T)
-    return _summarize(levels, residuals, failed_anywhere, converged, config, prior)
+    return _summarize(levels, residuals, failed_anywhere, converged, prior)
 
 
 def align_level(T: Pose, residuals: LevelResiduals, damping: Tensor, iterations: int, stride: int,
-                config: AlignerConfig, prior: PosePrior | None) -> tuple[Pose, Tensor, Tensor]:
+                prior: PosePrior | None) -> tuple[Pose, Tensor, Tensor]:
     """Take the steps of one level; returns the poses (B) with masks `failed` and `converged` (B).
 
     A pose that has converged or failed stays where it is. The prior is linear over a level: its
     pull changes by its information times the way that the pose has gone.
     """
-    failed = torch.zeros(T.shape, dtype=torch.bool, device=T.device)
-    converged = torch.zeros_like(failed)
-    may_look = config.early_exit and T.device.type == "cpu"
-    if prior is not None:
-        information, pull = prior_terms(T, *prior)
+    none = torch.zeros(T.shape, dtype=torch.bool, device=T.device)
+    if prior is None:
+        information, pull = T.t.new_zeros((1, 6, 6)), T.t.new_zeros((*T.shape, 6))
+    else:
+        information, pull = _prior_terms(T, *prior)
+    state = _State(T, pull, none, none)
+    may_look = residuals.config.early_exit and T.device.type == "cpu"
     for _ in range(iterations):
-        evaluation = residuals.evaluate(T)
-        hessian, gradient = evaluation.normal_equations()
-        if prior is not None:
-            hessian, gradient = hessian + information, gradient + pull
-        step, solved = damped_step(hessian, gradient, damping)
-        broken = ~solved | (evaluation.num_valid() < config.min_points)
-        failed = failed | broken & ~converged
-        resting = failed | converged
-        step = step.masked_fill(resting[:, None], 0)
-        T = T.retract(step)
-        if prior is not None:
-            pull = pull + (information @ step[..., None])[..., 0]
-        translation, rotation = torch.linalg.vector_norm(step.detach().unflatten(-1, (2, 3)),
-                                                         dim=-1).unbind(-1)
-        converged = converged | ~resting & (translation < config.translation_tolerance * stride) & (
-            rotation < config.rotation_tolerance * stride)
-        if may_look and bool((failed | converged).all()):
+        state = _take_step(state, residuals, damping, information, stride)
+        if may_look and bool((state.failed | state.converged).all()):
             break
-    return T, failed, converged
+    return state.T, state.failed, state.converged
 
 
+_prior_terms = Recorded(prior_terms)
+
+
+class _State(NamedTuple):
+    """Of one level: the poses (B), the prior's gradient (B, 6) there, and what became of them."""
+
+    T: Pose
+    pull: Tensor
+    failed: Tensor
+    converged: Tensor
+
+
+@Recorded
+def _take_step(state: _State, residuals: LevelResiduals, damping: Tensor, information: Tensor,
+               stride: int) -> _State:
+    """information (B, 6, 6): the prior's, in units of the cost; zero without one."""
+    config = residuals.config
+    evaluation = residuals.evaluate(state.T)
+    hessian, gradient = evaluation.normal_equations()
+    step, solved = damped_step(hessian + information, gradient + state.pull, damping)
+    broken = ~solved | (evaluation.num_valid() < config.min_points)
+    failed = state.failed | broken & ~state.converged
+    resting = failed | state.converged
+    step = step.masked_fill(resting[:, None], 0)
+    pull = state.pull + (information @ step[..., None])[..., 0]
+    translation, rotation = torch.linalg.vector_norm(step.detach().unflatten(-1, (2, 3)),
+                                                     dim=-1).unbind(-1)
+    converged = state.converged | ~resting & (
+        translation < config.translation_tolerance * stride) & (
+        rotation < config.rotation_tolerance * stride)
+    return _State(state.T.retract(step), pull, failed, converged)
+
+
+@Recorded
 @torch.no_grad()
 def _summarize(levels: list[Pose], residuals: LevelResiduals, failed: Tensor, converged: Tensor,
-               config: AlignerConfig, prior: PosePrior | None) -> Alignment:
+               prior: PosePrior | None) -> Alignment:
     """Look at the finest level once more, from the final pose."""
-    T = levels[0]
+    T, config = levels[0], residuals.config
     evaluation = residuals.evaluate(T)
     hessian, _ = evaluation.normal_equations()
     num_valid = evaluation.num_valid()

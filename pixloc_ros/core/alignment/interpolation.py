@@ -33,14 +33,14 @@ class FlatMap(NamedTuple):
     """Feature maps of several images as one table of pixels.
 
     features (M H W, C) and confidence (M H W), M images; first_row (..., 1): row of the first pixel
-    of each image.
+    of each image. last (2): largest column and row, as a tensor so that nothing depends on them as
+    numbers (see core/recording.py).
     """
 
     features: Tensor
     confidence: Tensor
     first_row: Tensor
-    width: int
-    height: int
+    last: Tensor
 
 
 class Samples(NamedTuple):
@@ -59,13 +59,13 @@ def flatten(features: Tensor, confidence: Tensor) -> FlatMap:
     *batch, channels, height, width = features.shape
     first_row = torch.arange(math.prod(batch), device=features.device) * (height * width)
     table = features.movedim(-3, -1).reshape(-1, channels).contiguous()
-    return FlatMap(table, confidence.reshape(-1), first_row.view(*batch, 1), width, height)
+    return FlatMap(table, confidence.reshape(-1), first_row.view(*batch, 1),
+                   _last(width, height, features.device))
 
 
-def inside(p2d: Tensor, width: int, height: int, pad: int) -> Tensor:
+def inside(level: FlatMap, p2d: Tensor, pad: int) -> Tensor:
     """Mask (...) of the pixels p2d (..., 2) at least `pad` pixels away from the map's border."""
-    x, y = p2d.unbind(-1)
-    return (x >= pad) & (x <= width - 1 - pad) & (y >= pad) & (y <= height - 1 - pad)
+    return ((p2d >= pad) & (p2d <= level.last - pad)).all(-1)
 
 
 def sample(level: FlatMap, p2d: Tensor, normalize: bool) -> Samples:
@@ -93,7 +93,8 @@ def _neighbourhood(level: FlatMap, p2d: Tensor) -> tuple[Tensor, Tensor]:
 
     The points run along the last dimension, which is what makes these many small steps fast.
     """
-    last, around, constant, slope = _constants(level.width, level.height, p2d.dtype, p2d.device)
+    around, constant, slope = _constants(p2d.dtype, p2d.device)
+    last = level.last[:, None]
     # Two pixels outside everything is zero already; further away, indices need not be counted.
     position = torch.minimum(p2d.reshape(-1, 2).mT.clamp_min(-2), last + 2)
     floor = position.detach().floor()
@@ -101,7 +102,7 @@ def _neighbourhood(level: FlatMap, p2d: Tensor) -> tuple[Tensor, Tensor]:
     known = torch.minimum(pixel.clamp_min(0), last[:, None])
     column, row = known
     first_row = level.first_row.expand(p2d.shape[:-1]).flatten()
-    index = _cross(torch.add, row * level.width + first_row, column)
+    index = _cross(torch.add, row * (level.last[0] + 1) + first_row, column)
 
     weights = torch.addcmul(constant, slope, (position - floor)[:, None, None])
     along_x, along_y = weights.masked_fill((known != pixel)[:, None], 0)
@@ -109,18 +110,23 @@ def _neighbourhood(level: FlatMap, p2d: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @lru_cache(maxsize=64)
-def _constants(width: int, height: int, dtype: torch.dtype, device: torch.device
-               ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Largest column and row (2, 1), the neighbours' offsets (4, 1), and the constant and slope
-    (2, 3, 4, 1) of the weights along x and y. Kept, so that frames send nothing to the device."""
+def _last(width: int, height: int, device: torch.device) -> Tensor:
+    """Kept, like the constants below, so that frames send nothing to the device."""
+    with torch.inference_mode(False):  # training may use them too
+        return torch.tensor([width - 1, height - 1], device=device)
+
+
+@lru_cache(maxsize=64)
+def _constants(dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """The neighbours' offsets (4, 1), and the constant and slope (2, 3, 4, 1) of the weights along
+    x and y."""
 
     def weights(table: dict[str, tuple]) -> Tensor:
         values = [[table[kind] for kind in axis] for axis in _WANTED]
         return torch.tensor(values, dtype=dtype, device=device)[..., None]
 
-    with torch.inference_mode(False):  # training may use them too
-        return (torch.tensor([[width - 1], [height - 1]], device=device),
-                torch.arange(-1, 3, device=device)[:, None], weights(_CONSTANT), weights(_SLOPE))
+    with torch.inference_mode(False):
+        return torch.arange(-1, 3, device=device)[:, None], weights(_CONSTANT), weights(_SLOPE)
 
 
 def _cross(combine: Callable[[Tensor, Tensor], Tensor], rows: Tensor, columns: Tensor) -> Tensor:

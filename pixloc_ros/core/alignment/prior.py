@@ -25,7 +25,7 @@ def prior_terms(T: Pose, T_prior: Pose, information: Tensor) -> tuple[Tensor, Te
     relative = T.R @ T_prior.R.mT
     w = rotation_vector(relative)
     d = T.t - (relative @ T_prior.t[..., None])[..., 0]
-    identity = torch.eye(3, dtype=d.dtype, device=d.device).expand(relative.shape)
+    identity = torch.eye(3, dtype=d.dtype, device=d.device).expand_as(relative)
     J = torch.cat((torch.cat((identity, -hat(d)), -1),
                    torch.cat((torch.zeros_like(relative), inverse_left_jacobian(w)), -1)), -2)
     JtL = J.mT @ information

@@ -21,9 +21,8 @@ def sample_reference(level: FeatureLevel, p2d: Tensor, pad: int) -> tuple[Refere
     the confidence is zero, so that this level leaves the point out. Differentiable in the maps.
     """
     pixels = (p2d + 0.5) / level.stride - 0.5
-    height, width = level.features.shape[-2:]
     maps = interpolation.flatten(level.features, level.confidence)
     value, _, confidence = interpolation.sample(maps, pixels, normalize=False)
-    mask = interpolation.inside(pixels, width, height, pad)
+    mask = interpolation.inside(maps, pixels, pad)
     features = torch.nn.functional.normalize(value, dim=-1)
     return ReferenceLevel(features, confidence * mask), mask

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from pixloc_ros.core.alignment import interpolation, robust
+from pixloc_ros.core.alignment.interpolation import FlatMap
 from pixloc_ros.core.alignment.types import AlignerConfig, QueryLevel, ReferenceLevel
 from pixloc_ros.core.geometry.camera import Camera
 from pixloc_ros.core.geometry.pose import Pose
@@ -60,54 +61,62 @@ class Evaluation:
         return g.mT @ g
 
 
+@dataclass(frozen=True, eq=False)
 class LevelResiduals:
     """The residuals of one level as a function of the pose.
 
-    points (B', K, N, 3) in the map frame, mask (B', K, N), cameras (B', K) of the network's input
-    image. Everything that does not depend on the pose is prepared here.
+    points (B', K, N, 3) in the map frame, mask (B', K, N), features (B', K, N, C) and confidence
+    (B', K, N) of the reference, query: its maps, cameras (B', K) of the level's pixels.
     """
 
-    def __init__(self, points: Tensor, mask: Tensor, reference: ReferenceLevel, query: QueryLevel,
-                 cameras: Camera, T_cam_rig: Pose, config: AlignerConfig):
-        self._points = points
-        self._mask = mask & (reference.confidence > 0)
-        self._features = reference.features.to(points.dtype)
-        self._confidence = reference.confidence.to(points.dtype)
-        self._map = interpolation.flatten(query.features, query.confidence)
-        self._camera = cameras.scale(1 / query.stride)
-        self._T_cam_rig = T_cam_rig
-        self._config = config
+    points: Tensor
+    mask: Tensor
+    features: Tensor
+    confidence: Tensor
+    query: FlatMap
+    cameras: Camera
+    T_cam_rig: Pose
+    config: AlignerConfig
+
+    @classmethod
+    def prepare(cls, points: Tensor, mask: Tensor, reference: ReferenceLevel, query: QueryLevel,
+                cameras: Camera, T_cam_rig: Pose, config: AlignerConfig) -> LevelResiduals:
+        """Do once what does not depend on the pose. cameras: of the network's input image."""
+        return cls(points, mask & (reference.confidence > 0),
+                   reference.features.to(points.dtype), reference.confidence.to(points.dtype),
+                   interpolation.flatten(query.features, query.confidence),
+                   cameras.scale(1 / query.stride), T_cam_rig, config)
 
     def evaluate(self, T_rig_map: Pose) -> Evaluation:
         """At the poses T_rig_map (B)."""
-        config = self._config
-        p_rig = T_rig_map[:, None].transform(self._points)
-        p_cam = self._T_cam_rig.transform(p_rig)
-        p2d, visible, J_camera = self._camera.project_with_jacobian(p_cam)
-        border = interpolation.inside(p2d, self._map.width, self._map.height, config.pad)
-        valid = self._mask & visible & border
+        config = self.config
+        p_rig = T_rig_map[:, None].transform(self.points)
+        p_cam = self.T_cam_rig.transform(p_rig)
+        p2d, visible, J_camera = self.cameras.project_with_jacobian(p_cam)
+        border = interpolation.inside(self.query, p2d, config.pad)
+        valid = self.mask & visible & border
 
-        query = interpolation.sample(self._map, p2d, normalize=True)
-        residual = query.value - self._features
-        stacked = torch.cat((residual[..., None, :], query.gradient), -2)
+        sampled = interpolation.sample(self.query, p2d, normalize=True)
+        residual = sampled.value - self.features
+        stacked = torch.cat((residual[..., None, :], sampled.gradient), -2)
         gram = stacked @ stacked.mT
         squared = gram[..., 0, 0]
-        confidence = query.confidence * self._confidence * valid
+        confidence = sampled.confidence * self.confidence * valid
         weight = confidence * robust.weight(squared, config.robust_alpha, config.robust_scale)
 
-        J_rig = (J_camera.flatten(-3, -2) @ self._T_cam_rig.R).view_as(J_camera)
+        J_rig = (J_camera.flatten(-3, -2) @ self.T_cam_rig.R).view_as(J_camera)
         turn = torch.linalg.cross(p_rig[..., None, :], J_rig)  # m^T (-hat(p)) = (p x m)^T
         return Evaluation(valid, squared, confidence, weight, torch.cat((J_rig, turn), -1), gram)
 
     def cost(self, evaluation: Evaluation) -> Tensor:
         """(B): confidence-weighted mean of the robust loss, NaN where nothing is valid."""
-        config, confidence = self._config, evaluation.confidence
+        config, confidence = self.config, evaluation.confidence
         loss = robust.loss(evaluation.squared, config.robust_alpha, config.robust_scale)
         return (confidence * loss).sum((-2, -1)) / confidence.sum((-2, -1))
 
     def bend(self, evaluation: Evaluation) -> Tensor:
         """(B, 6, 6): sum of 2 c rho''(||r||^2) J^T r r^T J, what H lacks of the second derivative
         of the robust cost because weights change with the pose (c: confidence)."""
-        config, pulls = self._config, evaluation.pulls()
+        config, pulls = self.config, evaluation.pulls()
         bend = robust.bend(evaluation.squared, config.robust_alpha, config.robust_scale)
         return 2 * pulls.mT @ ((evaluation.confidence * bend).flatten(-2)[..., None] * pulls)

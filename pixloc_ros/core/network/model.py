@@ -5,6 +5,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from pixloc_ros.core.recording import Recorded
+
 from .pyramid import FeaturePyramid
 from .small_unet import SmallUNet
 from .vgg_unet import VggUNet
@@ -56,6 +58,7 @@ class PixLocNet(nn.Module):
             self.extractor = VggUNet(architecture, **widths)
         self.optimizer = nn.ModuleList(LevelOptimizer() for _ in self.strides)
         self.fused = False
+        self._recorded = Recorded(self.extractor)
 
     @property
     def strides(self) -> tuple[int, ...]:
@@ -73,7 +76,7 @@ class PixLocNet(nn.Module):
 
     def forward(self, image: Tensor) -> FeaturePyramid:
         """Features of an image (B, 3, H, W): RGB in [0, 1], any size of at least 32 pixels."""
-        return self.extractor(image)
+        return self._recorded(image) if self.fused else self.extractor(image)
 
     def damping(self) -> Tensor:
         """Damping factors (L, 6), translation before rotation."""

@@ -28,6 +28,8 @@ from pixloc_ros.core.tracker.odometry import OdometryBuffer
 
 # Given with a pose of unknown quality (m, rad): roughly what a person clicks in rviz.
 DEFAULT_INITIAL_STD = np.array([0.5, 0.5, 0.2, 0.03, 0.03, 0.07])
+# With and without a search, each more than once: torch still optimises a recording at its second use.
+WARM_UP_VARIANCES = (1.0, 1.0, 1e-4, 1e-4)
 
 
 @dataclass(frozen=True)
@@ -91,10 +93,14 @@ class Tracker:
             self._epoch = object()
 
     def warm_up(self, width: int, height: int) -> None:
-        """Run the network once on an empty image of that size (kernel choice, memory pools)."""
+        """Localize an empty image of that size where the map begins, and forget it: what is done
+        once (recordings, kernel choice, memory pools) shall not make the first frames wait."""
+        camera = Camera.pinhole(width, height, width, width, width / 2, height / 2)
+        frame = Frame(0, np.zeros((height, width, 3), np.uint8), camera, np.eye(4))
+        start = self._map.keyframe_poses()[0]
         with torch.inference_mode():
-            image, _ = prepare_image(np.zeros((height, width), np.uint8), self._resize, self.device)
-            self._net(image)
+            for variance in WARM_UP_VARIANCES:
+                self._localize(frame, start, variance * np.eye(6), _Stopwatch(), with_view=False)
 
     # ------------------------------------------------------------------ the way of a frame
 

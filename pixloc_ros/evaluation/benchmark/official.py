@@ -81,7 +81,7 @@ class OfficialLocalizer:
         camera = camera.scale(*scale).to(self._device)[None, None]
         for index in reversed(range(len(query))):
             level = query[index]
-            problem = LevelResiduals(
+            problem = LevelResiduals.prepare(
                 points[None, None],
                 torch.ones((1, 1, len(points)), dtype=torch.bool, device=self._device),
                 ReferenceLevel(levels[index].features[None], levels[index].confidence[None]),

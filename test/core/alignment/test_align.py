@@ -39,7 +39,7 @@ def test_finds_the_true_pose(make_scene, offsets, cameras):
 
 def test_pixel_jacobian_of_a_rig(make_scene):
     scene = make_scene(2, points=20, dtype=torch.float64)
-    residuals = LevelResiduals(scene.points, scene.mask, scene.reference[0], scene.query[0],
+    residuals = LevelResiduals.prepare(scene.points, scene.mask, scene.reference[0], scene.query[0],
                                scene.cameras, scene.T_cam_rig, CONFIG)
 
     def project(delta):
@@ -254,3 +254,21 @@ def test_configuration():
                   {"feature_sigma": -1.0}, {"no_such": 1}):
         with pytest.raises(ConfigError):
             from_dict(AlignerConfig, wrong)
+
+
+@pytest.mark.parametrize("prior", [False, True])
+def test_recorded_steps_are_the_same_steps(make_scene, offsets, prior):
+    """Without gradients the CPU replays recordings, made with scenes of other sizes."""
+    for cameras, starts, points in ((1, 1, 40), (1, 4, 300), (2, 4, 77)):
+        scene = make_scene(cameras, points=points)
+        T = scene.T_rig_map.expand(starts).retract(offsets[:starts])
+        belief = with_prior(scene) if prior else None
+        eager = scene.align(T, CONFIG, belief)
+        with torch.no_grad():
+            recorded = scene.align(T, CONFIG, belief)
+        for field in dataclasses.fields(eager):
+            a, b = getattr(recorded, field.name), getattr(eager, field.name)
+            if isinstance(a, torch.Tensor):
+                torch.testing.assert_close(a, b, atol=0, rtol=0, msg=field.name)
+        torch.testing.assert_close(recorded.T_rig_map.matrix(), eager.T_rig_map.matrix(),
+                                   atol=0, rtol=0)

@@ -63,7 +63,7 @@ def synthetic(oracle):
 @pytest.mark.parametrize("level", [2, 1, 0])
 def test_first_normal_equations(synthetic, level):
     arrays = synthetic.arrays
-    residuals = LevelResiduals(synthetic.points, synthetic.mask,
+    residuals = LevelResiduals.prepare(synthetic.points, synthetic.mask,
                                synthetic.reference[level], synthetic.query[level],
                                synthetic.camera, synthetic.T_cam_rig, OFFICIAL)
     evaluation = residuals.evaluate(pose12(arrays[f"L{level}/T_init"])[None])

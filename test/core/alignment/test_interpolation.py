@@ -35,7 +35,8 @@ def test_values_and_gradients_match_the_reference(arrays):
 def test_border_mask_matches_the_reference(arrays, pad):
     height, width = arrays["tensor"].shape[1:]
     pts = arrays["pts"]
-    mask = interpolation.inside(torch.from_numpy(pts), width, height, pad).numpy()
+    level = interpolation.flatten(torch.zeros(1, height, width), torch.zeros(1, height, width))
+    mask = interpolation.inside(level, torch.from_numpy(pts), pad).numpy()
     expected = arrays[f"linear/pad{pad}/mask"]
     # Points on the limit itself may fall either way in single precision.
     limit = np.abs(np.stack([pts - pad, pts - ([width - 1 - pad, height - 1 - pad])])).min((0, 2))
@@ -99,9 +100,10 @@ def test_channels_last_maps_are_not_copied():
 def test_positions_that_are_no_numbers_do_not_read_outside():
     maps = torch.rand(2, 5, 6)
     p2d = torch.tensor([[float("nan"), 2.0], [float("inf"), -float("inf")], [1e30, -1e30]])
-    samples = interpolation.sample(interpolation.flatten(maps, maps[:1]), p2d, normalize=False)
+    level = interpolation.flatten(maps, maps[:1])
+    samples = interpolation.sample(level, p2d, normalize=False)
     assert (samples.value[1:] == 0).all()
-    assert not interpolation.inside(p2d, 6, 5, 0).any()
+    assert not interpolation.inside(level, p2d, 0).any()
 
 
 def test_reference_features_are_interpolated_then_normalised():

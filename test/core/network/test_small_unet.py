@@ -152,3 +152,14 @@ def test_initial_network_passes_the_encoder_through():
             inner = slice(2 * steps, -2 * steps)
             same = F.cosine_similarity(level.features, back, dim=1)[:, inner, inner]
             assert same.mean() > 0.9
+
+
+@torch.inference_mode()
+def test_recorded_network_serves_images_of_any_size():
+    net = PixLocNet("small").fuse()
+    for height, width in ((64, 96), (101, 67)):
+        image = torch.rand(1, 3, height, width)
+        for recorded, eager in zip(net(image), net.extractor(image), strict=True):
+            assert type(recorded) is type(eager) and recorded.stride == eager.stride
+            torch.testing.assert_close(recorded.features, eager.features, atol=0, rtol=0)
+            torch.testing.assert_close(recorded.confidence, eager.confidence, atol=0, rtol=0)
