@@ -43,7 +43,8 @@ class Input:
         self._said_silent = False
         self._subscription = node.create_subscription(
             message_type, topic, self._on_message, qos,
-            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible_qos))
+            event_callbacks=SubscriptionEventCallbacks(
+                incompatible_qos=self._on_incompatible_qos, use_default_callbacks=False))
 
     def refuse(self, reason: str) -> None:
         """Count a message that could not be used."""

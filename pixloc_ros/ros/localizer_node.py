@@ -22,7 +22,7 @@ from pixloc_ros.core.tracker import Tracker
 from pixloc_ros.ros.diagnostics import lifecycle_status
 from pixloc_ros.ros.outputs import Outputs
 from pixloc_ros.ros.parameters import NodeParameters, declare_parameters, read_parameters
-from pixloc_ros.ros.runtime import run_node
+from pixloc_ros.ros.runtime import NO_EVENTS, run_node
 from pixloc_ros.ros.session import BACKWARDS_NS, Session
 from pixloc_ros.ros.transforms import TransformTree
 
@@ -57,7 +57,8 @@ class LocalizerNode(LifecycleNode):
         self._tree: TransformTree | None = None
         self._outputs: Outputs | None = None
         self._session: Session | None = None
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10,
+                                                  event_callbacks=NO_EVENTS)
         # Diagnostics must go on when simulated time stands still.
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(1.0, self.publish_diagnostics, clock=self._steady)

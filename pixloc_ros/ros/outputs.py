@@ -1,6 +1,7 @@
 """Publishers of the localizer: FrameResults become messages here."""
 from __future__ import annotations
 
+import functools
 from collections import deque
 
 import numpy as np
@@ -13,6 +14,7 @@ from sensor_msgs.msg import Image, PointCloud2
 from pixloc_ros.core.tracker import FrameResult
 from pixloc_ros.ros.conversions import (array_to_image, header, matrix_to_pose, points_to_cloud)
 from pixloc_ros.ros.parameters import NodeParameters
+from pixloc_ros.ros.runtime import NO_EVENTS
 
 
 class Outputs:
@@ -30,7 +32,7 @@ class Outputs:
         self._path: deque[PoseStamped] = deque(maxlen=parameters.path_length)
         self._path_grew = False
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        create = node.create_lifecycle_publisher
+        create = functools.partial(node.create_lifecycle_publisher, event_callbacks=NO_EVENTS)
         self._pose = create(PoseWithCovarianceStamped, "~/pose", 10)
         self._odometry = create(Odometry, "~/odometry", 10)
         self._path_publisher = create(Path, "~/path", latched)

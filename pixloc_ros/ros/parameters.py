@@ -63,7 +63,7 @@ class NodeParameters:
     base_frame_id: str = "base_link"
     base_to_camera: tuple[float, ...] = ()
     tf_broadcast: bool = True
-    tf_rate: float = _within(30.0, 1.0, 200.0)
+    tf_rate: float = _within(20.0, 1.0, 200.0)
     transform_tolerance: float = _within(0.1, 0.0, 10.0)
     set_initial_pose: bool = False
     initial_pose: InitialPose = field(default_factory=InitialPose)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import rclpy
 from rclpy._rclpy_pybind11 import RCLError
+from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
@@ -16,6 +17,9 @@ from pixloc_ros.core.errors import PixlocError
 # Each operation of torch gives up the interpreter lock and asks for it again. While the executor's
 # thread handles messages, that takes up to this long (s); Python's 5 ms would double a frame's time.
 SWITCH_INTERVAL = 2e-5
+# For publishers: rclpy would watch each for two kinds of mismatched readers, and its executor looks
+# at everything watched, in Python, at every message. Nothing here offers what a reader can refuse.
+NO_EVENTS = PublisherEventCallbacks(use_default_callbacks=False)
 
 
 def run_node(make_node: Callable[[], Node], close: Callable[[Node], None],

@@ -10,7 +10,7 @@ import time
 from collections import deque
 
 import numpy as np
-from geometry_msgs.msg import PoseWithCovarianceStamped
+from geometry_msgs.msg import PoseWithCovarianceStamped, Transform
 from nav_msgs.msg import Odometry
 from rclpy.clock import Clock
 from rclpy.lifecycle import LifecycleNode
@@ -20,8 +20,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from pixloc_ros.core.errors import DataError
 from pixloc_ros.core.tracker import FrameResult, Tracker, TrackState
 from pixloc_ros.ros import diagnostics
-from pixloc_ros.ros.conversions import (covariance_to_matrix, list_to_matrix, pose_to_matrix,
-                                        rpy_to_matrix, to_ns)
+from pixloc_ros.ros.conversions import (covariance_to_matrix, list_to_matrix, matrix_to_transform,
+                                        pose_to_matrix, rpy_to_matrix, to_ns)
 from pixloc_ros.ros.inputs import Input, sensor_qos
 from pixloc_ros.ros.outputs import Outputs
 from pixloc_ros.ros.parameters import NodeParameters
@@ -147,7 +147,7 @@ class Session:
             diagnostics.timing_status(f"{name}: timing", statistics, self._worker.busy_for(),
                                       time.monotonic()),
             diagnostics.tf_status(f"{name}: tf", p.tf_broadcast,
-                                  p.tf_broadcast and self._T_map_odom is not None,
+                                  p.tf_broadcast and self._correction is not None,
                                   other_sender)]
 
     # --------------------------------------------------------------------------- inputs
@@ -156,7 +156,7 @@ class Session:
         self._tracker.reset()
         self._tree.clear()
         self._outputs.clear_path()
-        self._T_map_odom: np.ndarray | None = None
+        self._correction: Transform | None = None  # map -> odom, as it is sent
         self._odometry: Odometry | None = None
         self._image_stamp_ns: int | None = None
         self._start_pose_due = self._parameters.set_initial_pose
@@ -239,7 +239,8 @@ class Session:
 
     def _publish(self, outcome: Outcome, result: FrameResult) -> None:
         before = self._statistics.result
-        self._T_map_odom = result.T_map_odom
+        self._correction = (None if result.T_map_odom is None
+                            else matrix_to_transform(result.T_map_odom))
         self._outputs.publish_result(result, self._odometry)
         latency_s = (self._now_ns() - outcome.stamp_ns) * 1e-9
         self._statistics.add(result, latency_s, time.monotonic())
@@ -270,9 +271,9 @@ class Session:
 
     def _send_tf(self) -> None:
         now_ns = self._now_ns()
-        if self._T_map_odom is not None and now_ns > 0:
+        if self._correction is not None and now_ns > 0:
             self._tree.send_correction(
-                self._T_map_odom, now_ns + int(self._parameters.transform_tolerance * 1e9))
+                self._correction, now_ns + int(self._parameters.transform_tolerance * 1e9))
 
     def _clock_problem(self) -> str:
         simulated = self._node.get_parameter("use_sim_time").value

@@ -6,7 +6,7 @@ from collections import deque
 
 import numpy as np
 import tf2_ros
-from geometry_msgs.msg import TransformStamped
+from geometry_msgs.msg import Transform, TransformStamped
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -14,7 +14,7 @@ from rclpy.time import Time
 from tf2_msgs.msg import TFMessage
 
 from pixloc_ros.core.errors import DataError
-from pixloc_ros.ros.conversions import (header, matrix_to_transform, to_ns, transform_to_matrix)
+from pixloc_ros.ros.conversions import header, to_ns, transform_to_matrix
 
 
 class TransformTree:
@@ -51,18 +51,18 @@ class TransformTree:
                             f"{' '.join(str(error).split())}") from error
         return transform_to_matrix(found.transform)
 
-    def send_correction(self, T_map_odom: np.ndarray, stamp_ns: int) -> None:
+    def send_correction(self, map_to_odom: Transform, stamp_ns: int) -> None:
         """Send map -> odom. Nothing is sent twice for a stamp (a paused simulation)."""
         if self._sent and self._sent[-1] == stamp_ns:
             return
         self._sent.append(stamp_ns)
-        self._broadcaster.sendTransform(self._stamped(T_map_odom, stamp_ns, self._odom_frame))
+        self._broadcaster.sendTransform(self._stamped(map_to_odom, stamp_ns, self._odom_frame))
 
     def announce_map(self) -> None:
         """Make the map frame known before there is a pose, so that rviz can show the map and offer
         "2D Pose Estimate": tf has no frames without transforms."""
         self._static_broadcaster.sendTransform(
-            self._stamped(np.eye(4), 0, f"{self._global_frame}_origin"))
+            self._stamped(Transform(), 0, f"{self._global_frame}_origin"))
 
     def clear(self) -> None:
         """Forget everything that moves; static transforms stay."""
@@ -85,9 +85,9 @@ class TransformTree:
         self._node.destroy_publisher(self._broadcaster.pub_tf)
         self._node.destroy_publisher(self._static_broadcaster.pub_tf)
 
-    def _stamped(self, T: np.ndarray, stamp_ns: int, child: str) -> TransformStamped:
+    def _stamped(self, transform: Transform, stamp_ns: int, child: str) -> TransformStamped:
         return TransformStamped(header=header(stamp_ns, self._global_frame), child_frame_id=child,
-                                transform=matrix_to_transform(T))
+                                transform=transform)
 
     def _on_tf(self, message: TFMessage) -> None:
         for transform in message.transforms:
