@@ -1,6 +1,7 @@
 """The lifecycle node `localizer`: images and odometry in, poses and map -> odom out."""
 from __future__ import annotations
 
+import argparse
 import functools
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from rclpy.utilities import remove_ros_args
 from std_srvs.srv import Trigger
 
 from pixloc_ros.core.errors import ConfigError, DataError, PixlocError
@@ -202,7 +204,13 @@ def pick_device(name: str) -> torch.device:
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of `ros2 run pixloc_ros localizer`."""
-    return run_node(LocalizerNode, lambda node: node.close(), arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    argparse.ArgumentParser(
+        prog="localizer", description=__doc__, formatter_class=argparse.RawTextHelpFormatter,
+        epilog="All settings are ROS parameters; config/localize.yaml lists and explains them:\n"
+               "  localizer --ros-args --params-file my.yaml -p map:=/path/to/map",
+    ).parse_args(remove_ros_args(["localizer", *given])[1:])
+    return run_node(LocalizerNode, lambda node: node.close(), given)
 
 
 if __name__ == "__main__":

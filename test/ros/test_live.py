@@ -115,6 +115,12 @@ def test_a_parameter_out_of_range_ends_with_one_line(start):
     assert node.said("tf_rate") and not node.said("Traceback")
 
 
+def test_the_node_explains_its_arguments(start):
+    node = start("localizer_node", "--help")
+    assert node.process.wait(120) == 0
+    assert node.said("config/localize.yaml") and not node.said("active")
+
+
 def test_the_player_reads_sqlite3_starts_late_and_refuses_what_is_no_bag(start, tmp_path,
                                                                          room_drive):
     from pixloc_ros.datasets.bag import write_bag
