@@ -21,9 +21,9 @@ class InitializerConfig:
     on the coarse levels. survivors: how many poses reach the finest level, with all points.
     spread: the draws are cut off at this many standard deviations."""
 
-    hypotheses: int = 32
+    hypotheses: int = 48
     points: int = 128
-    survivors: int = 3
+    survivors: int = 4
     spread: float = 2.0
 
 
