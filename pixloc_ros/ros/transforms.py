@@ -67,7 +67,6 @@ class TransformTree:
     def clear(self) -> None:
         """Forget everything that moves; static transforms stay."""
         self._buffer.clear()
-        self._sent.clear()
 
     def other_sender(self, within_s: float = 5.0) -> str | None:
         """Who else sends map -> odom, if anybody did lately."""

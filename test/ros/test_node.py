@@ -276,6 +276,16 @@ def test_another_sender_of_the_correction_is_noticed(running, until, room_drive)
     assert until(lambda: robot.says("tf", "/robot", DiagnosticStatus.ERROR))
 
 
+def test_what_it_sent_before_a_new_beginning_is_no_other_sender(running, until, room_drive):
+    robot, node = running(**start_at(room_drive))
+    track(robot, until, [0])
+    assert until(lambda: [t for t in robot.transforms if t.child_frame_id == "odom"])
+    sent = [t for t in robot.transforms if t.child_frame_id == "odom"][-1]
+    node._tree.clear()  # a bag that loops
+    node._tree._on_tf(TFMessage(transforms=[sent]))
+    assert node._tree.other_sender() is None
+
+
 def test_a_filter_that_sends_it_too_is_named_aloud(running, until, room_drive, capfd):
     """tf_broadcast left true beside an EKF: in the log, not only for who reads diagnostics."""
     robot, node = running(**start_at(room_drive))
