@@ -35,9 +35,11 @@ class Recorded:
         self._recordings: dict[tuple, Callable[..., Any]] = {}
 
     def __call__(self, *arguments: Any) -> Any:
+        if torch.is_grad_enabled():
+            return self._function(*arguments)
         tensors: list[Tensor] = []
         form = _take_apart(arguments, tensors)
-        if torch.is_grad_enabled() or any(tensor.device.type != "cpu" for tensor in tensors):
+        if any(tensor.device.type != "cpu" for tensor in tensors):
             return self._function(*arguments)
         if form not in self._recordings:
             if len(self._recordings) == MOST_RECORDINGS:

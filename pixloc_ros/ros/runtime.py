@@ -14,8 +14,9 @@ from rclpy.node import Node
 
 from pixloc_ros.core.errors import PixlocError
 
-# Each operation of torch gives up the interpreter lock and asks for it again. While the executor's
-# thread handles messages, that takes up to this long (s); Python's 5 ms would double a frame's time.
+# Each call into torch gives up the interpreter lock and asks for it again: a recording once, the
+# rest of a frame many times. While the executor's thread handles messages, that takes up to this
+# long (s); Python's 5 ms is far too long.
 SWITCH_INTERVAL = 2e-5
 # For publishers: rclpy would watch each for two kinds of mismatched readers, and its executor looks
 # at everything watched, in Python, at every message. Nothing here offers what a reader can refuse.
