@@ -246,7 +246,7 @@ class Session:
         self._statistics.add(result, latency_s, time.monotonic())
         if outcome.picture is not None:
             self._outputs.publish_debug(outcome.picture, outcome.stamp_ns, outcome.camera_frame)
-        if result.state is TrackState.UNINITIALIZED:
+        if self._tracker.wants_pose:
             self._ask_for_pose()
         if before is None or before.state is not result.state:
             self._say_state(result)

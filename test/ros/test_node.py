@@ -152,9 +152,10 @@ def test_images_that_are_none_are_counted_and_the_next_one_works(running, until,
 
 
 def test_a_pose_can_be_set_in_any_frame_and_nonsense_is_ignored(running, until, room_drive):
-    robot, _ = running()
+    robot, node = running()
     robot.send_frame(0)
     assert until(lambda: robot.says("pose", "no initial pose"))
+    assert node._tracker.wants_pose
     T, stamp = room_drive.T_map_base[0], int(room_drive.stamps_ns[0])
     nan = T.copy()
     nan[0, 3] = math.nan
@@ -175,6 +176,7 @@ def test_a_pose_can_be_set_in_any_frame_and_nonsense_is_ignored(running, until, 
         return until(lambda: robot.pose_at(5), 3)
     assert until(localized)
     assert error_of(robot, 5)[0] < 0.06
+    assert not node._tracker.wants_pose
 
 
 def test_services_reset_and_set_pose(running, call, until, room_drive):

@@ -71,6 +71,12 @@ class Tracker:
         """State after the newest frame."""
         return self._state
 
+    @property
+    def wants_pose(self) -> bool:
+        """True as long as nobody has said where the robot is."""
+        with self._lock:
+            return self._anchor is None and self._pending is None
+
     def reset(self) -> None:
         """Forget the pose and the odometry."""
         with self._lock:
