@@ -95,8 +95,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
             memory = loop_drive(tracker, drive, arguments.loops, progress)
             figures["memory"] = asdict(memory)
             tables.append(report.Table("Memory", ("", ""), (
-                ("resident", f"{memory.resident_mb:.0f} MB"),
-                ("slope", f"{memory.slope_mb_per_hour:+.2f} MB/h"))))  # fmt: skip
+                ("resident", str(memory)),)))
     for table in tables:
         report.print_table(table, console)
     if arguments.json:

@@ -30,7 +30,7 @@ from pixloc_ros.evaluation.metrics import Metrics, disagreement, evaluate_track
 from pixloc_ros.evaluation.runner import RunResult
 
 NOT_LOCALIZED = 4
-#: A slope of the node's memory means nothing over a shorter run than this (s).
+#: A trend of the node's memory means nothing over a shorter run than this (s).
 MEMORY_SECONDS = 300.0
 
 
@@ -120,14 +120,13 @@ def measure_live(live: LiveRun, drive: Drive) -> Metrics:
 
 def live_table(live: LiveRun, offline: RunResult, rate: float) -> report.Table:
     metres, degrees = disagreement(live.track, offline.track())
-    memory = trend(*live.memory)
-    grows = "" if live.memory[0][-1] < MEMORY_SECONDS else (
-        f", {memory.slope_mb_per_hour:+.1f} MB/h")  # fmt: skip
+    seconds, megabytes = live.memory
+    memory = f"{megabytes[-1]:.0f} MB" if seconds[-1] < MEMORY_SECONDS else trend(*live.memory)
     return report.Table("Live run", ("", ""), (
         ("playing speed", f"{rate:g} x"),
         ("frames processed, passed over for newer ones", f"{live.processed}, {live.dropped}"),
         ("difference to offline (median)", f"{1000 * metres:.2f} mm / {degrees:.4f} deg"),
-        ("memory of the node", f"{memory.resident_mb:.0f} MB{grows}"),
+        ("memory of the node", str(memory)),
     ))  # fmt: skip
 
 

@@ -20,14 +20,20 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class MemoryTrend:
-    """Resident memory at the end (MB) and its slope by least squares, the first fifth left out.
+    """Resident memory, the first fifth left out: least and most (MB), and slope by least squares.
 
-    ``slope_mb_per_hour`` is per hour of wall-clock time.
+    ``slope_mb_per_hour`` is per hour of wall-clock time. An allocator that gives tens of megabytes
+    back and takes them again moves it by as much: a leak is what passes the range as well.
     """
 
-    resident_mb: float
+    lowest_mb: float
+    highest_mb: float
     slope_mb_per_hour: float
     samples: int
+
+    def __str__(self) -> str:
+        return (f"{self.lowest_mb:.0f} to {self.highest_mb:.0f} MB, "
+                f"{self.slope_mb_per_hour:+.1f} MB/h")
 
 
 def resident_mb(pid: int | None = None) -> float:
@@ -39,10 +45,10 @@ def resident_mb(pid: int | None = None) -> float:
 def trend(seconds: list[float], megabytes: list[float]) -> MemoryTrend:
     """Fit the samples; start-up (allocator pools, first tiles) is not part of the slope."""
     first = len(seconds) // 5
-    slope = np.nan
-    if len(seconds) - first >= 2:
-        slope = np.polyfit(seconds[first:], megabytes[first:], 1)[0] * 3600
-    return MemoryTrend(megabytes[-1], float(slope), len(seconds))
+    later, slope = megabytes[first:], np.nan
+    if len(later) >= 2:
+        slope = np.polyfit(seconds[first:], later, 1)[0] * 3600
+    return MemoryTrend(min(later), max(later), float(slope), len(seconds))
 
 
 def loop_drive(
