@@ -6,6 +6,7 @@ levels; the best supported ones go on to the finest level, and the best of these
 """
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,14 +18,21 @@ from pixloc_ros.core.geometry.pose import Pose
 
 @dataclass(frozen=True)
 class InitializerConfig:
-    """hypotheses: starting poses of a search. points: how many of the frame's points judge them
-    on the coarse levels. survivors: how many poses reach the finest level, with all points.
-    spread: the draws are cut off at this many standard deviations."""
+    """fewest, hypotheses: starting poses of a search, from a prior just too uncertain for a single
+    one, and at most; in between they grow with the square of its standard deviation. points: how
+    many of the frame's points judge them on the coarse levels. survivors: how many poses reach the
+    finest level, with all points. spread: the draws are cut off at this many standard deviations.
+    """
 
+    fewest: int = 12
     hypotheses: int = 48
     points: int = 128
     survivors: int = 4
     spread: float = 2.0
+
+    def starts(self, width: float) -> int:
+        """Starting poses for a prior whose std is `width` times what a single one can take."""
+        return min(self.hypotheses, math.ceil(self.fewest * max(width, 1.0) ** 2))
 
 
 @dataclass(frozen=True)
@@ -56,13 +64,15 @@ class Problem:
                        reference=reference, query=self.query[1:], damping=self.damping[1:])
 
 
-def search(problem: Problem, start: Pose, covariance: torch.Tensor, aligner: AlignerConfig,
-           config: InitializerConfig, prior: PosePrior | None = None) -> Alignment:
+def search(problem: Problem, start: Pose, covariance: torch.Tensor, width: float,
+           aligner: AlignerConfig, config: InitializerConfig, prior: PosePrior | None = None
+           ) -> Alignment:
     """Align from poses drawn around `start` (1,); returns the best alignment (B = 1).
 
-    covariance: (6, 6) of the start, left-increment tangent in the rig frame (m, rad).
+    covariance: (6, 6) of the start, left-increment tangent in the rig frame (m, rad). width: its
+    std over what a single start can take, which says how many are drawn.
     """
-    starts = draw(start, covariance, config)
+    starts = draw(start, covariance, config.starts(width), config.spread)
     coarse = problem.coarse(config.points).align(
         starts, replace(aligner, iterations=aligner.iterations[1:]), widened(prior, len(starts.t)))
     best = support(coarse).topk(min(config.survivors, len(starts.t))).indices
@@ -70,18 +80,18 @@ def search(problem: Problem, start: Pose, covariance: torch.Tensor, aligner: Ali
     return fine[support(fine).argmax()[None]]
 
 
-def draw(start: Pose, covariance: torch.Tensor, config: InitializerConfig) -> Pose:
-    """Poses (hypotheses,) spread evenly over the covariance, the start itself first.
+def draw(start: Pose, covariance: torch.Tensor, count: int, spread: float) -> Pose:
+    """Poses (count,) spread evenly over the covariance, the start itself first.
 
     A Sobol sequence covers six dimensions with far fewer samples than independent draws, and is
     the same at every call.
     """
-    uniform = torch.quasirandom.SobolEngine(6).draw(config.hypotheses + 1)[1:]
+    uniform = torch.quasirandom.SobolEngine(6).draw(count + 1)[1:]
     normal = torch.erfinv((2 * uniform - 1).clamp(-1 + 1e-6, 1 - 1e-6)) * 2 ** 0.5
-    normal = normal.clamp(-config.spread, config.spread).to(covariance)
+    normal = normal.clamp(-spread, spread).to(covariance)
     normal[0] = 0
     increments = normal @ torch.linalg.cholesky(covariance).mT
-    return start.expand(config.hypotheses).retract(increments)
+    return start.expand(count).retract(increments)
 
 
 def widened(prior: PosePrior | None, count: int) -> PosePrior | None:

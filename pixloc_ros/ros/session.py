@@ -121,6 +121,7 @@ class Session:
         self._node.get_logger().warning(f"{why}: starting over")
         self._statistics.resets += 1
         self._worker.discard()
+        self._outcomes.clear()
         self._start_over()
 
     def clock_jumped_back(self) -> None:

@@ -22,8 +22,8 @@ class Worker:
     the next job at once can make results fresher: Sun et al., "Update or Wait", IEEE Transactions
     on Information Theory, 2017.)
 
-    `deliver` is called on the worker's thread. `work` must not raise; if it does all the same, the
-    exception itself is delivered and the thread lives on.
+    `deliver` is called on the worker's thread and must return at once. `work` must not raise; if it
+    does all the same, the exception itself is delivered and the thread lives on.
     """
 
     def __init__(self, work: Callable[[Any], Any], deliver: Callable[[Any], None],
@@ -35,6 +35,7 @@ class Worker:
         self._waiting: Any = None
         self._submitted = deque([], maxlen=6)  # when jobs came, by the clock
         self._busy_since: float | None = None
+        self._discarded = False  # the outcome of the current job
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="localizer_worker", daemon=True)
         self._thread.start()
@@ -49,9 +50,10 @@ class Worker:
         return replaced
 
     def discard(self) -> None:
-        """Forget the waiting job; one that has begun is finished."""
+        """Forget the waiting job, and what will become of the one that has begun."""
         with self._changed:
             self._waiting = None
+            self._discarded = True
 
     def busy_for(self) -> float:
         """Seconds since the current job began, 0 when idle."""
@@ -76,14 +78,16 @@ class Worker:
                     return
                 if self._waiting is None:  # discarded meanwhile
                     continue
-                job, self._waiting = self._waiting, None
+                job, self._waiting, self._discarded = self._waiting, None, False
                 self._busy_since = self._clock()
             try:
                 outcome = self._work(job)
             except Exception as error:  # whatever it is, the next frame gets its chance
                 outcome = error
             self._busy_since = None
-            self._deliver(outcome)
+            with self._changed:
+                if not self._discarded:
+                    self._deliver(outcome)
 
     def _await_successor(self) -> None:
         """Holding the lock."""

@@ -31,16 +31,17 @@ def test_an_exception_is_delivered_and_the_next_job_runs(until):
     assert worker.stop()
 
 
-def test_discarded_jobs_are_not_run(until):
-    gate, done = threading.Event(), []
-    worker = Worker(lambda job: (gate.wait(5), job)[1], done.append)
+def test_discarded_jobs_are_not_run_and_those_begun_not_delivered(until):
+    gate, begun, done = threading.Event(), [], []
+    worker = Worker(lambda job: (begun.append(job), gate.wait(5), job)[2], done.append)
     worker.submit("running")
-    assert until(lambda: worker.busy_for() > 0)
+    assert until(lambda: begun)
     worker.submit("waiting")
     worker.discard()
     gate.set()
-    assert until(lambda: done == ["running"])
-    assert worker.stop() and done == ["running"]
+    worker.submit("after")
+    assert until(lambda: done)
+    assert worker.stop() and begun == ["running", "after"] and done == ["after"]
 
 
 @pytest.mark.parametrize("submitted, now, expected", [

@@ -3,6 +3,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from pixloc_ros.core.alignment import AlignerConfig
 from pixloc_ros.core.initializer import InitializerConfig
 from pixloc_ros.core.tracker.gates import GateConfig
@@ -19,8 +21,8 @@ class TrackerConfig:
     map_std_m, map_std_deg: error of the map itself and of the calibration, which no single frame
     can see; added to the covariance. The default is that of a map from RTK poses; for one from
     exact poses, 0 (docs/fusion.md has the consistency measured with both).
-    search_std_m, search_std_deg: a prior less certain than either is searched with many
-    starting poses instead of one.
+    search_std_m, search_std_deg: what a single starting pose can take; a prior less certain than
+    either is searched with many.
     """
 
     point_budget: int = 512
@@ -37,3 +39,9 @@ class TrackerConfig:
     gates: GateConfig = field(default_factory=GateConfig)
     odometry_noise: OdometryNoise = field(default_factory=OdometryNoise)
     odometry_buffer: OdometryBufferConfig = field(default_factory=OdometryBufferConfig)
+
+    def prior_width(self, covariance: np.ndarray) -> float:
+        """Largest std of a prior (6, 6), in ROS order, over what a single start can take."""
+        std = np.sqrt(np.diag(covariance))
+        return float(max(std[:3].max() / self.search_std_m,
+                         np.degrees(std[3:].max()) / self.search_std_deg))

@@ -173,16 +173,12 @@ class Tracker:
         prior = None
         if self.config.use_prior:
             prior = PosePrior(start, _tensor(information, self.device)[None])
-        if not self._is_wide(prior_covariance):
+        width = self.config.prior_width(prior_covariance)
+        if width <= 1:
             return problem.align(start, self.config.aligner, prior)
         covariance = _tensor(np.linalg.inv(information), self.device)
-        return search(problem, start, covariance, self.config.aligner,
+        return search(problem, start, covariance, width, self.config.aligner,
                       self.config.initializer, prior)
-
-    def _is_wide(self, covariance: np.ndarray) -> bool:
-        std = np.sqrt(np.diag(covariance))
-        return bool(std[:3].max() > self.config.search_std_m
-                    or std[3:].max() > math.radians(self.config.search_std_deg))
 
     def _to_host(self, alignment: Alignment, points: VisiblePoints, T_base_cam: np.ndarray) -> _Fix:
         """The one copy from the device: pose, covariance and what the gates look at."""

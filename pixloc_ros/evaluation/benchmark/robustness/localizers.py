@@ -101,12 +101,13 @@ class FeatureLocalizer:
         problem = make_problem(seen.pyramid, points, camera, self._damping, torch.device("cpu"))
         T_cam_local = local_pose(start, points.origin, torch.device("cpu"))
         if self._search:
-            information = tangent_information(_covariance(prior), start, np.eye(4))
+            uncertain = _covariance(prior)
+            information = tangent_information(uncertain, start, np.eye(4))
             covariance = torch.as_tensor(np.linalg.inv(information), dtype=torch.float32)
             pull = PosePrior(T_cam_local, torch.as_tensor(information, dtype=torch.float32)[None])
             alignment = search(
-                problem, T_cam_local, covariance, config.aligner, config.initializer,
-                pull if config.use_prior else None,
+                problem, T_cam_local, covariance, config.prior_width(uncertain), config.aligner,
+                config.initializer, pull if config.use_prior else None,
             )  # fmt: skip
         else:
             alignment = problem.align(T_cam_local, config.aligner)
