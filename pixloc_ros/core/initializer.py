@@ -24,7 +24,7 @@ class InitializerConfig:
     finest level, with all points. spread: the draws are cut off at this many standard deviations.
     """
 
-    fewest: int = 12
+    fewest: int = 16
     hypotheses: int = 48
     points: int = 128
     survivors: int = 4

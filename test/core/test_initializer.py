@@ -9,7 +9,7 @@ from pixloc_ros.core.initializer import InitializerConfig, draw
 from pixloc_ros.core.tracker import TrackerConfig
 
 
-@pytest.mark.parametrize("width, expected", [(0.5, 12), (1.0, 12), (1.5, 27), (2.0, 48), (9.0, 48)])
+@pytest.mark.parametrize("width, expected", [(0.5, 16), (1.0, 16), (1.5, 36), (2.0, 48), (9.0, 48)])
 def test_starting_poses_grow_with_the_uncertainty_up_to_a_limit(width, expected):
     assert InitializerConfig().starts(width) == expected
 
