@@ -33,7 +33,7 @@ class Worker:
         self._clock = clock
         self._changed = threading.Condition()
         self._waiting: Any = None
-        self._submitted = deque([], maxlen=6)  # when jobs came, by the clock
+        self._submitted: deque[float] = deque(maxlen=6)  # when jobs came, by the clock
         self._busy_since: float | None = None
         self._discarded = False  # the outcome of the current job
         self._stopping = False
@@ -90,11 +90,10 @@ class Worker:
                     self._deliver(outcome)
 
     def _await_successor(self) -> None:
-        """Holding the lock."""
-        newest = self._submitted[-1] if self._submitted else 0.0
-        self._changed.wait_for(
-            lambda: self._stopping or self._waiting is None or self._submitted[-1] != newest,
-            patience(list(self._submitted), self._clock()))
+        """Be patient with the waiting job, holding the lock: another may take its place."""
+        job = self._waiting
+        self._changed.wait_for(lambda: self._stopping or self._waiting is not job,
+                               patience(list(self._submitted), self._clock()))
 
 
 def patience(submitted: list[float], now: float) -> float:
