@@ -6,15 +6,17 @@ ARGS ?=
 
 READY := $(VENV)/.ready
 RUN := $(VENV)/bin/python -m
+CODE := . tools/ablations tools/lock
 PARTS := tools/make_venv setup.py setup.cfg config/fastdds_profile.xml \
          $(wildcard requirements/*.txt) $(shell find ros_wheels -type f -not -name '*.md')
 
-.PHONY: help venv demo real test benchmark clean
+.PHONY: help venv demo real test style format benchmark clean
 
 help:
 	@echo 'make demo       the embedded drive: map, bag, live node, figures and pictures'
 	@echo 'make real       the same with the real drive in ../shared'
 	@echo 'make test       all tests (ARGS="-k tracker" for some)'
+	@echo 'make style      formatter and linter (ruff.toml), a part of make test; make format mends'
 	@echo 'make benchmark  the figures of the README'
 	@echo 'make venv       only the virtual environment (PYTHON=, VENV=, TORCH=)'
 	@echo 'make clean      removes what was built and made here, not the environment'
@@ -31,8 +33,16 @@ demo: $(READY)
 real: $(READY)
 	@$(RUN) pixloc_ros.cli.demo --drive kitti00 $(ARGS)
 
-test: $(READY)
+test: style
 	@$(RUN) pytest $(ARGS)
+
+style: $(READY)
+	@$(RUN) ruff format --check --quiet $(CODE)
+	@$(RUN) ruff check --quiet $(CODE)
+
+format: $(READY)
+	@$(RUN) ruff check --fix $(CODE)
+	@$(RUN) ruff format $(CODE)
 
 benchmark: $(READY)
 	@$(RUN) pixloc_ros.cli.benchmark $(ARGS)

@@ -1,4 +1,5 @@
-"""The ament_python package: `colcon build` on a robot, `pip install -e .` in the wheels environment."""
+"""The ament_python package: `colcon build` on a robot, `pip install -e .` elsewhere."""
+
 import re
 from pathlib import Path
 
@@ -34,7 +35,11 @@ NODES = {
 
 def shared(folder: str) -> list:
     """data_files entries that install a folder's files under share/pixloc_ros/."""
-    files = [path for path in sorted((HERE / folder).rglob("*")) if path.is_file() and path.suffix != ".pyc"]
+    files = [
+        path
+        for path in sorted((HERE / folder).rglob("*"))
+        if path.is_file() and path.suffix != ".pyc"
+    ]
     parents = sorted({path.parent for path in files})
     return [
         (

@@ -5,6 +5,7 @@
 
 An argument that is not given leaves the parameter to params_file.
 """
+
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
@@ -36,27 +37,41 @@ def _truth(argument: str, text: str) -> bool:
 def start(context):
     """The actions, now that the arguments are known."""
     given = {name: LaunchConfiguration(name).perform(context) for name, *_ in ARGUMENTS}
-    sim_time = {"use_sim_time": _truth("use_sim_time",
-                                       given["use_sim_time"] or str(bool(given["bag"])))}
+    sim_time = {
+        "use_sim_time": _truth("use_sim_time", given["use_sim_time"] or str(bool(given["bag"])))
+    }
     settings = {name: given[name] for name in ("map", "checkpoint") if given[name]}
     if given["tf_broadcast"]:
         settings["tf_broadcast"] = _truth("tf_broadcast", given["tf_broadcast"])
     # The node configures and activates itself (parameter autostart), with or without launch.
     yield LifecycleNode(
-        package="pixloc_ros", executable="localizer", name="localizer",
-        namespace=given["namespace"], output="screen", emulate_tty=True,
+        package="pixloc_ros",
+        executable="localizer",
+        name="localizer",
+        namespace=given["namespace"],
+        output="screen",
+        emulate_tty=True,
         parameters=[given["params_file"], sim_time, settings],
-        remappings=[(topic, given[topic]) for topic in ("image", "camera_info", "odom")])
+        remappings=[(topic, given[topic]) for topic in ("image", "camera_info", "odom")],
+    )
     if given["bag"]:
         yield ExecuteProcess(cmd=["ros2", "bag", "play", given["bag"], "--clock"], output="screen")
     if _truth("rviz", given["rviz"]):
-        yield Node(package="rviz2", executable="rviz2", parameters=[sim_time],
-                   arguments=["-d", PathJoinSubstitution([CONFIG, "localize.rviz"])])
+        yield Node(
+            package="rviz2",
+            executable="rviz2",
+            parameters=[sim_time],
+            arguments=["-d", PathJoinSubstitution([CONFIG, "localize.rviz"])],
+        )
 
 
 def generate_launch_description():
-    return LaunchDescription([
-        *(DeclareLaunchArgument(name, default_value=default, description=text)
-          for name, default, text in ARGUMENTS),
-        OpaqueFunction(function=lambda context: list(start(context))),
-    ])
+    return LaunchDescription(
+        [
+            *(
+                DeclareLaunchArgument(name, default_value=default, description=text)
+                for name, default, text in ARGUMENTS
+            ),
+            OpaqueFunction(function=lambda context: list(start(context))),
+        ]
+    )

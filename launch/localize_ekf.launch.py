@@ -7,6 +7,7 @@ The localizer does not send map -> odom then: ekf_map does, and /odometry/map. e
 odom -> base_link and /odometry/local; local_filter:=false leaves it out for robots whose odometry
 sends that transform itself. All other arguments are those of localize.launch.py.
 """
+
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
 from launch.launch_description_sources import PythonLaunchDescriptionSource
@@ -45,11 +46,18 @@ def _truth(argument: str, text: str) -> bool:
 def ekf(name: str, output: str, given: dict, sim_time: bool) -> Node:
     """One ekf_node, publishing its odometry on `output`."""
     return Node(
-        package="robot_localization", executable="ekf_node", name=name,
-        namespace=given["namespace"], output="screen",
+        package="robot_localization",
+        executable="ekf_node",
+        name=name,
+        namespace=given["namespace"],
+        output="screen",
         parameters=[given["ekf_params_file"], {"use_sim_time": sim_time}],
-        remappings=[("odometry/filtered", output), ("odom", given["odom"]),
-                    *((own, f"~/{own}") for own in OWN)])
+        remappings=[
+            ("odometry/filtered", output),
+            ("odom", given["odom"]),
+            *((own, f"~/{own}") for own in OWN),
+        ],
+    )
 
 
 def start(context):
@@ -63,12 +71,17 @@ def start(context):
     passed = {name: given[name] for name, *_ in ARGUMENTS if name not in OF_THE_FILTERS}
     yield IncludeLaunchDescription(
         PythonLaunchDescriptionSource(LOCALIZE.perform(context)),
-        launch_arguments=[*passed.items(), ("tf_broadcast", "false")])
+        launch_arguments=[*passed.items(), ("tf_broadcast", "false")],
+    )
 
 
 def generate_launch_description():
-    return LaunchDescription([
-        *(DeclareLaunchArgument(name, default_value=default, description=text)
-          for name, default, text in ARGUMENTS),
-        OpaqueFunction(function=lambda context: list(start(context))),
-    ])
+    return LaunchDescription(
+        [
+            *(
+                DeclareLaunchArgument(name, default_value=default, description=text)
+                for name, default, text in ARGUMENTS
+            ),
+            OpaqueFunction(function=lambda context: list(start(context))),
+        ]
+    )

@@ -6,6 +6,7 @@
 camera:=mono_rear takes another camera of the bag; a map of any camera serves for all of them. With
 ekf:=true the filters of localize_ekf.launch.py fuse the pose with the drive's odometry.
 """
+
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
 from launch.launch_description_sources import PythonLaunchDescriptionSource
@@ -16,13 +17,19 @@ SHARE = FindPackageShare("pixloc_ros")
 ARGUMENTS = (
     ("bag", "", "rosbag2 folder to play, with /clock; empty: played by somebody else"),
     ("map", "", "feature map: a folder written by build_map"),
-    ("camera", "stereo_left", "stereo_left, stereo_centre, stereo_right, mono_left, mono_right or "
-                              "mono_rear"),
+    (
+        "camera",
+        "stereo_left",
+        "stereo_left, stereo_centre, stereo_right, mono_left, mono_right or mono_rear",
+    ),
     ("ekf", "false", "fuse with odometry in robot_localization: true or false"),
     ("rviz", "false", "open rviz: true or false"),
     ("checkpoint", "", "the network that the map was built with"),
-    ("params_file", PathJoinSubstitution([SHARE, "config", "robotcar.yaml"]),
-     "parameters of the localizer"),
+    (
+        "params_file",
+        PathJoinSubstitution([SHARE, "config", "robotcar.yaml"]),
+        "parameters of the localizer",
+    ),
     ("use_sim_time", "true", "take time from /clock: true or false"),
 )
 PASSED = ("bag", "map", "rviz", "checkpoint", "params_file", "use_sim_time")
@@ -34,18 +41,27 @@ def start(context):
     if given["ekf"].lower() not in ("true", "false"):
         raise ValueError(f"the launch argument ekf is '{given['ekf']}'; it takes true or false")
     file = "localize_ekf.launch.py" if given["ekf"].lower() == "true" else "localize.launch.py"
-    topics = {"image": f"/{given['camera']}/image_raw",
-              "camera_info": f"/{given['camera']}/camera_info", "odom": "/odom"}
+    topics = {
+        "image": f"/{given['camera']}/image_raw",
+        "camera_info": f"/{given['camera']}/camera_info",
+        "odom": "/odom",
+    }
     passed = {name: given[name] for name in PASSED}
     yield IncludeLaunchDescription(
         PythonLaunchDescriptionSource(
-            PathJoinSubstitution([SHARE, "launch", file]).perform(context)),
-        launch_arguments=[*passed.items(), *topics.items()])
+            PathJoinSubstitution([SHARE, "launch", file]).perform(context)
+        ),
+        launch_arguments=[*passed.items(), *topics.items()],
+    )
 
 
 def generate_launch_description():
-    return LaunchDescription([
-        *(DeclareLaunchArgument(name, default_value=default, description=text)
-          for name, default, text in ARGUMENTS),
-        OpaqueFunction(function=lambda context: list(start(context))),
-    ])
+    return LaunchDescription(
+        [
+            *(
+                DeclareLaunchArgument(name, default_value=default, description=text)
+                for name, default, text in ARGUMENTS
+            ),
+            OpaqueFunction(function=lambda context: list(start(context))),
+        ]
+    )

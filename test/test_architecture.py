@@ -17,9 +17,17 @@ PACKAGE = Path(__file__).resolve().parents[1] / "pixloc_ros"
 ROOMS = ["core", "mapping", "synthetic", "datasets", "training", "evaluation", "cli", "ros"]
 
 ROS_PACKAGES = {
-    "rclpy", "tf2_ros", "tf2_py", "cv_bridge", "message_filters", "builtin_interfaces",
-    "rcl_interfaces", "unique_identifier_msgs", "std_srvs", "sensor_msgs_py",
-}  # fmt: skip
+    "rclpy",
+    "tf2_ros",
+    "tf2_py",
+    "cv_bridge",
+    "message_filters",
+    "builtin_interfaces",
+    "rcl_interfaces",
+    "unique_identifier_msgs",
+    "std_srvs",
+    "sensor_msgs_py",
+}
 CORE_PACKAGES = {"numpy", "torch", "safetensors", "pixloc_ros"}
 
 
@@ -57,9 +65,9 @@ def violations(source: str, room: str, package: str) -> list[str]:
     for line, name in imported(tree, package):
         top, _, rest = name.partition(".")
         target = rest.split(".")[0]
-        if top == "pixloc_ros" and target in ROOMS:
-            if not room or ROOMS.index(target) > ROOMS.index(room):
-                found.append(f"line {line}: {room or 'the package'} imports {target} above it")
+        ours = top == "pixloc_ros" and target in ROOMS
+        if ours and (not room or ROOMS.index(target) > ROOMS.index(room)):
+            found.append(f"line {line}: {room or 'the package'} imports {target} above it")
         if (top in ROS_PACKAGES or top.endswith("_msgs")) and room != "ros":
             found.append(f"line {line}: {room} imports {top}; only ros may")
         if top == "pycolmap" and room != "mapping":

@@ -63,8 +63,9 @@ def test_the_live_node_gives_the_same_poses(kitti, offline, tmp_path):
     drive = kitti.drive.subset(range(20, 60))  # past the wrong ground truth of the first frames
     stamps_ns = drive.odometry.stamps_ns
     known = (stamps_ns >= drive.stamps_ns[0]) & (stamps_ns <= drive.stamps_ns[-1])
-    drive = replace(drive, odometry=Odometry(
-        drive.odometry.stamps_ns[known], drive.odometry.T_odom_base[known]))  # fmt: skip
+    drive = replace(
+        drive, odometry=Odometry(drive.odometry.stamps_ns[known], drive.odometry.T_odom_base[known])
+    )
     bag = write_bag(drive, tmp_path / "bag")
     played = read_bag(bag)
     seconds = (played.odometry.stamps_ns[-1] - played.odometry.stamps_ns[0]) * 1e-9

@@ -3,6 +3,7 @@
 A check yields findings; whatever it raises becomes one (`survive`). Packages are imported inside
 the checks, because any of them may be missing or broken.
 """
+
 from __future__ import annotations
 
 import platform
@@ -42,7 +43,7 @@ def survive(name: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Findi
     """The findings of a check; an exception becomes an error finding."""
     try:
         yield from check()
-    except Exception as error:  # noqa: BLE001 (a doctor must outlive every illness)
+    except Exception as error:
         yield Finding(name, "error", f"{type(error).__name__}: {error}")
 
 
@@ -67,19 +68,31 @@ def torch() -> Iterator[Finding]:
     try:
         torch = import_module("torch")
     except (ImportError, OSError) as error:
-        yield Finding("torch", "error", str(error),
-                      "install the torch build for this machine (see README), "
-                      "e.g. python -m pip install torch")
+        yield Finding(
+            "torch",
+            "error",
+            str(error),
+            "install the torch build for this machine (see README), "
+            "e.g. python -m pip install torch",
+        )
         return
     found = f"torch {torch.__version__}"
     if torch.cuda.is_available():
         yield from _gpu(torch, found)
     elif torch.version.cuda:
-        yield Finding("torch", "warning", f"{found}, built for CUDA {torch.version.cuda}, sees no GPU",
-                      f"{_driver()}; without a GPU the localizer runs on the CPU")
+        yield Finding(
+            "torch",
+            "warning",
+            f"{found}, built for CUDA {torch.version.cuda}, sees no GPU",
+            f"{_driver()}; without a GPU the localizer runs on the CPU",
+        )
     elif _driver().startswith("the driver works"):
-        yield Finding("torch", "warning", f"{found} cannot use the GPU of this machine: it is "
-                      "a build without CUDA", "install a torch with CUDA")
+        yield Finding(
+            "torch",
+            "warning",
+            f"{found} cannot use the GPU of this machine: it is a build without CUDA",
+            "install a torch with CUDA",
+        )
     else:
         yield Finding("torch", "ok", f"{found}, on the CPU with {torch.get_num_threads()} threads")
 
@@ -92,8 +105,12 @@ def _gpu(torch, found: str) -> Iterator[Finding]:
         torch.ones(8, device="cuda").sum().item()
     except RuntimeError as error:
         known = " ".join(torch.cuda.get_arch_list())
-        yield Finding("torch", "error", f"{found} cannot compute: {str(error).splitlines()[0]}",
-                      f"install a torch built for this GPU (this one has {known})")
+        yield Finding(
+            "torch",
+            "error",
+            f"{found} cannot compute: {str(error).splitlines()[0]}",
+            f"install a torch built for this GPU (this one has {known})",
+        )
         return
     yield Finding("torch", "ok", found)
 
@@ -140,8 +157,12 @@ def checkpoint(name: str) -> Iterator[Finding]:
         yield network
         return
     net = network.net
-    yield Finding("checkpoint", "ok", f"{network.name}: {net.architecture}, strides "
-                  f"{list(net.strides)}, channels {list(net.dims)}, {network.identity[:12]}")
+    yield Finding(
+        "checkpoint",
+        "ok",
+        f"{network.name}: {net.architecture}, strides "
+        f"{list(net.strides)}, channels {list(net.dims)}, {network.identity[:12]}",
+    )
 
 
 def feature_map(path: Path, checkpoint_name: str) -> Iterator[Finding]:
@@ -155,9 +176,13 @@ def feature_map(path: Path, checkpoint_name: str) -> Iterator[Finding]:
     except MapError as error:
         yield Finding("map", "error", str(error))
         return
-    yield Finding("map", "ok", f"{path}: {info.num_keyframes} keyframes, {info.num_points} points, "
-                  f"{info.num_bytes / 1e6:.0f} MB, frame '{info.frame}', "
-                  f"checkpoint '{info.checkpoint_name}'")
+    yield Finding(
+        "map",
+        "ok",
+        f"{path}: {info.num_keyframes} keyframes, {info.num_points} points, "
+        f"{info.num_bytes / 1e6:.0f} MB, frame '{info.frame}', "
+        f"checkpoint '{info.checkpoint_name}'",
+    )
     for warning in info.warnings:
         yield Finding("map", "warning", warning)
 

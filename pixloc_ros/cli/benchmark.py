@@ -44,23 +44,42 @@ def main(argv: list[str] | None = None) -> int:
 
 def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmark", description=__doc__)
-    parser.add_argument("--scenario", default="kitti00",
-                        help="without --map: a drive of demo, prepared in --out (kitti00)")
+    parser.add_argument(
+        "--scenario",
+        default="kitti00",
+        help="without --map: a drive of demo, prepared in --out (kitti00)",
+    )
     parser.add_argument("--out", type=Path, default=Path("demo_output"))
     parser.add_argument("--map", type=Path, help="folder written by build_map")
     parser.add_argument("--drive", help="with --map: bag, image folder, or folder:session")
     parser.add_argument("--checkpoint", default="small", help="shipped name, folder or .tar")
-    parser.add_argument("--skip-every", type=int, default=0, metavar="N",
-                        help="leave out the frames 0, N, 2N, ... that the map was built from")
+    parser.add_argument(
+        "--skip-every",
+        type=int,
+        default=0,
+        metavar="N",
+        help="leave out the frames 0, N, 2N, ... that the map was built from",
+    )
     parser.add_argument("--frames", type=int, default=0, help="use about this many frames; 0: all")
-    parser.add_argument("--priors", default=PRIORS, metavar="M/DEG,...",
-                        help=f"sizes of disturbed priors (default {PRIORS}); empty: leave out")
-    parser.add_argument("--model", type=Path,
-                        help="COLMAP model of the map, for the comparison with the official way "
-                             "of working and SIFT + PnP")
+    parser.add_argument(
+        "--priors",
+        default=PRIORS,
+        metavar="M/DEG,...",
+        help=f"sizes of disturbed priors (default {PRIORS}); empty: leave out",
+    )
+    parser.add_argument(
+        "--model",
+        type=Path,
+        help="COLMAP model of the map, for the comparison with the official way "
+        "of working and SIFT + PnP",
+    )
     parser.add_argument("--images", type=Path, help="folder of the model's images")
-    parser.add_argument("--references", default="2,4", metavar="K,...",
-                        help="reference images of the official way, its own default is 2 to 5")
+    parser.add_argument(
+        "--references",
+        default="2,4",
+        metavar="K,...",
+        help="reference images of the official way, its own default is 2 to 5",
+    )
     parser.add_argument("--loops", type=int, default=5, help="runs of the drive for memory")
     parser.add_argument("--config", type=Path, help="YAML file of tracker settings")
     parser.add_argument("--seed", type=int, default=0)
@@ -77,13 +96,19 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     tracker = Tracker(*parts, arguments.device)
     height, width = drive.image(0).shape[:2]
     tracker.warm_up(width, height)
-    figures = {"drive": drive.name, "frames": len(drive), "image": [width, height],
-               "threads": torch.get_num_threads(), "seed": arguments.seed}  # fmt: skip
+    figures = {
+        "drive": drive.name,
+        "frames": len(drive),
+        "image": [width, height],
+        "threads": torch.get_num_threads(),
+        "seed": arguments.seed,
+    }
     tables = []
     with progress_bar(console) as progress:
         if arguments.priors:
-            metrics = measure_priors(tracker, one_start(parts, arguments.device), drive,
-                                     arguments, progress)  # fmt: skip
+            metrics = measure_priors(
+                tracker, one_start(parts, arguments.device), drive, arguments, progress
+            )
             tables.append(report.metrics_table(f"{drive.name}: disturbed priors", metrics))
             figures["priors"] = {name: m.to_dict() for name, m in metrics.items()}
         if arguments.model:
@@ -94,8 +119,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         if arguments.loops:
             memory = loop_drive(tracker, drive, arguments.loops, progress)
             figures["memory"] = asdict(memory)
-            tables.append(report.Table("Memory", ("", ""), (
-                ("resident", str(memory)),)))
+            tables.append(report.Table("Memory", ("", ""), (("resident", str(memory)),)))
     for table in tables:
         report.print_table(table, console)
     if arguments.json:
@@ -166,11 +190,16 @@ def ways_to_localize(
 def speed_table(contenders: list[Contender]) -> report.Table:
     ours = contenders[0].median_ms
     rows = tuple(
-        (c.name, f"{c.median_ms:.0f}", f"{c.p95_ms:.0f}", f"{c.median_ms / ours:.1f} x",
-         f"{100 * c.position_median_m:.1f} cm / {c.rotation_median_deg:.3f} deg",
-         f"{100 * c.recall[0]:.0f} / {100 * c.recall[1]:.0f} %")
+        (
+            c.name,
+            f"{c.median_ms:.0f}",
+            f"{c.p95_ms:.0f}",
+            f"{c.median_ms / ours:.1f} x",
+            f"{100 * c.position_median_m:.1f} cm / {c.rotation_median_deg:.3f} deg",
+            f"{100 * c.recall[0]:.0f} / {100 * c.recall[1]:.0f} %",
+        )
         for c in contenders
-    )  # fmt: skip
+    )
     return report.Table(
         "Time per frame, one run, same images and priors",
         ("", "median ms", "p95 ms", "to ours", "median error", "recall 0.1 m, 0.25 m"),

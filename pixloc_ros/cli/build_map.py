@@ -37,39 +37,75 @@ def main(argv: list[str] | None = None) -> int:
 def parse(argv: list[str] | None) -> argparse.Namespace:
     default = BuildOptions()
     parser = argparse.ArgumentParser(
-        prog="build_map", description=__doc__, epilog=EPILOG,
+        prog="build_map",
+        description=__doc__,
+        epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--model", type=Path, help="folder of a COLMAP or hloc model (bin or txt)")
-    source.add_argument("--drive", metavar="PLACE",
-                        help="images with poses to triangulate: folder, folder:session, bag, "
-                             "bag:camera, raw RobotCar drive, drive:camera")
-    parser.add_argument("--images", type=Path,
-                        help="folder that the model's image names start from")
+    source.add_argument(
+        "--drive",
+        metavar="PLACE",
+        help="images with poses to triangulate: folder, folder:session, bag, "
+        "bag:camera, raw RobotCar drive, drive:camera",
+    )
+    parser.add_argument(
+        "--images", type=Path, help="folder that the model's image names start from"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder of the map")
     parser.add_argument("--checkpoint", default="small", help="shipped name, folder or .tar")
     parser.add_argument("--device", default="cpu")
     drive = parser.add_argument_group("with --drive")
     drive.add_argument("--every", type=int, default=1, metavar="N", help="use every N-th frame")
-    drive.add_argument("--spacing", type=float, default=0.0, metavar="M",
-                       help="use frames at least M metres (or 20 degrees) apart")
-    drive.add_argument("--model-out", type=Path,
-                       help="folder of the COLMAP model that is made (default: <out>_model)")
+    drive.add_argument(
+        "--spacing",
+        type=float,
+        default=0.0,
+        metavar="M",
+        help="use frames at least M metres (or 20 degrees) apart",
+    )
+    drive.add_argument(
+        "--model-out",
+        type=Path,
+        help="folder of the COLMAP model that is made (default: <out>_model)",
+    )
     model = parser.add_argument_group("with --model")
-    model.add_argument("--up", default=default.up, choices=("z", "-z", "y", "-y", "x", "-x"),
-                       help="axis of the model that points up (write --up=-y)")
+    model.add_argument(
+        "--up",
+        default=default.up,
+        choices=("z", "-z", "y", "-y", "x", "-x"),
+        help="axis of the model that points up (write --up=-y)",
+    )
     model.add_argument("--scale", type=float, help="metres per unit of the model")
-    model.add_argument("--transform", type=Path, metavar="FILE",
-                       help="text file with a 4x4 T_map_world, applied after --up and --scale")
+    model.add_argument(
+        "--transform",
+        type=Path,
+        metavar="FILE",
+        help="text file with a 4x4 T_map_world, applied after --up and --scale",
+    )
     details = parser.add_argument_group("details")
-    details.add_argument("--resize", type=int, default=default.resize, metavar="PX",
-                         help=f"longer side given to the network (default {default.resize})")
+    details.add_argument(
+        "--resize",
+        type=int,
+        default=default.resize,
+        metavar="PX",
+        help=f"longer side given to the network (default {default.resize})",
+    )
     details.add_argument("--min-track-length", type=int, default=default.min_track_length)
-    details.add_argument("--max-error", type=float, default=default.max_error, metavar="PX",
-                         help="largest mean reprojection error of a point")
-    details.add_argument("--max-points", type=int, default=default.max_points_per_keyframe,
-                         help="most points kept of a keyframe")
+    details.add_argument(
+        "--max-error",
+        type=float,
+        default=default.max_error,
+        metavar="PX",
+        help="largest mean reprojection error of a point",
+    )
+    details.add_argument(
+        "--max-points",
+        type=int,
+        default=default.max_points_per_keyframe,
+        help="most points kept of a keyframe",
+    )
     details.add_argument("--tile-size", type=float, default=default.tile_size, metavar="M")
     return parser.parse_args(argv)
 

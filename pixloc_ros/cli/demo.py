@@ -20,7 +20,7 @@ from pixloc_ros.cli.processes import LiveRun, run_live
 from pixloc_ros.cli.scenario import Limits, Prepared, pose_at_start, prepare
 from pixloc_ros.cli.support import progress_bar, run_command
 from pixloc_ros.core.feature_map import FeatureMap
-from pixloc_ros.core.network import Checkpoint, load_checkpoint
+from pixloc_ros.core.network import load_checkpoint
 from pixloc_ros.core.tracker import Tracker
 from pixloc_ros.datasets.bag import read_bag, write_bag
 from pixloc_ros.datasets.drive import Drive
@@ -41,14 +41,22 @@ def main(argv: list[str] | None = None) -> int:
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="demo", description=__doc__)
-    parser.add_argument("--drive", default="synthetic",
-                        help="synthetic (embedded), robotcar (the same street as a raw RobotCar "
-                             "drive), kitti00, kitti06 or street_a:query_noon, ...")
+    parser.add_argument(
+        "--drive",
+        default="synthetic",
+        help="synthetic (embedded), robotcar (the same street as a raw RobotCar "
+        "drive), kitti00, kitti06 or street_a:query_noon, ...",
+    )
     parser.add_argument("--out", type=Path, default=Path("demo_output"))
     parser.add_argument("--checkpoint", default="small", help="shipped name, folder or .tar")
     parser.add_argument("--rate", type=float, default=1.0, help="playing speed of the bag")
-    parser.add_argument("--loop-minutes", type=float, default=0.0, metavar="M",
-                        help="play the bag over and over, to see whether the node's memory grows")
+    parser.add_argument(
+        "--loop-minutes",
+        type=float,
+        default=0.0,
+        metavar="M",
+        help="play the bag over and over, to see whether the node's memory grows",
+    )
     parser.add_argument("--fresh", action="store_true", help="make drive and map anew")
     return parser.parse_args(argv)
 
@@ -64,22 +72,34 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         bag, drive = _bag(prepared, folder / "bag", progress)
         seconds = (drive.odometry.stamps_ns[-1] - drive.odometry.stamps_ns[0]) * 1e-9
         parameters = node_parameters(prepared, arguments.checkpoint, pose_at_start(drive))
-        live = run_live(folder / "live", parameters, bag, seconds, arguments.rate,
-                        60 * arguments.loop_minutes, progress, remappings(prepared))
+        live = run_live(
+            folder / "live",
+            parameters,
+            bag,
+            seconds,
+            arguments.rate,
+            60 * arguments.loop_minutes,
+            progress,
+            remappings(prepared),
+        )
         tracker = Tracker(checkpoint, FeatureMap.open(prepared.map_dir, checkpoint.identity))
         offline, offline_metrics = evaluate(tracker, drive, progress)
     live_metrics = measure_live(live, drive)
     tables = [
-        report.metrics_table(f"{prepared.drive.name}: live over DDS, and offline",
-                             {"live": live_metrics, "offline": offline_metrics}),
+        report.metrics_table(
+            f"{prepared.drive.name}: live over DDS, and offline",
+            {"live": live_metrics, "offline": offline_metrics},
+        ),
         live_table(live, offline, arguments.rate),
         report.timing_table(offline),
-    ]  # fmt: skip
+    ]
     for table in tables:
         report.print_table(table, console)
     write_results(folder, drive, live, live_metrics, offline, offline_metrics, tables)
-    console.print(f"report: {folder / 'report.html'}   pictures: {folder / 'trajectory.png'}, "
-                  f"{folder / 'overlay.png'}")
+    console.print(
+        f"report: {folder / 'report.html'}   pictures: {folder / 'trajectory.png'}, "
+        f"{folder / 'overlay.png'}"
+    )
     console.print(f"{time.monotonic() - begin:.0f} s in all")
     return verdict(prepared.limits, live_metrics, offline_metrics, console)
 
@@ -113,40 +133,60 @@ def measure_live(live: LiveRun, drive: Drive) -> Metrics:
     seen = np.isin(drive.stamps_ns, live.track.stamps_ns)
     metrics = evaluate_track(live.track, drive.subset(np.flatnonzero(seen)), live.rate_hz)
     answered = min(1.0, len(live.track) / live.processed)
-    return replace(metrics, frames=live.processed, localized=len(live.track),
-                   tracking=live.accepted / live.processed,
-                   recall=tuple(share * answered for share in metrics.recall))  # fmt: skip
+    return replace(
+        metrics,
+        frames=live.processed,
+        localized=len(live.track),
+        tracking=live.accepted / live.processed,
+        recall=tuple(share * answered for share in metrics.recall),
+    )
 
 
 def live_table(live: LiveRun, offline: RunResult, rate: float) -> report.Table:
     metres, degrees = disagreement(live.track, offline.track())
     seconds, megabytes = live.memory
     memory = f"{megabytes[-1]:.0f} MB" if seconds[-1] < MEMORY_SECONDS else trend(*live.memory)
-    return report.Table("Live run", ("", ""), (
-        ("playing speed", f"{rate:g} x"),
-        ("frames processed, passed over for newer ones", f"{live.processed}, {live.dropped}"),
-        ("difference to offline (median)", f"{1000 * metres:.2f} mm / {degrees:.4f} deg"),
-        ("memory of the node", str(memory)),
-    ))  # fmt: skip
+    return report.Table(
+        "Live run",
+        ("", ""),
+        (
+            ("playing speed", f"{rate:g} x"),
+            ("frames processed, passed over for newer ones", f"{live.processed}, {live.dropped}"),
+            ("difference to offline (median)", f"{1000 * metres:.2f} mm / {degrees:.4f} deg"),
+            ("memory of the node", str(memory)),
+        ),
+    )
 
 
 def write_results(
-    folder: Path, drive: Drive, live: LiveRun, live_metrics: Metrics, offline: RunResult,
-    offline_metrics: Metrics, tables: list[report.Table],
-) -> None:  # fmt: skip
+    folder: Path,
+    drive: Drive,
+    live: LiveRun,
+    live_metrics: Metrics,
+    offline: RunResult,
+    offline_metrics: Metrics,
+    tables: list[report.Table],
+) -> None:
     """trajectory.png, overlay.png, metrics.json and report.html."""
     pictures = report.run_pictures(drive, [offline.track(), live.track])
     (folder / "trajectory.png").write_bytes(next(iter(pictures.values())))
     overlays = report.sample_overlays(offline)
     for png in list(overlays.values())[:1]:
         (folder / "overlay.png").write_bytes(png)
-    report.write_html(folder / "report.html", f"pixloc_ros on {drive.name}", tables,
-                      {**pictures, **overlays})  # fmt: skip
-    report.write_json(folder / "metrics.json", {
-        "live": live_metrics.to_dict(), "offline": offline_metrics.to_dict(),
-        "processed": live.processed, "accepted": live.accepted, "dropped": live.dropped,
-        "memory": {"seconds": live.memory[0], "megabytes": live.memory[1]},
-    })  # fmt: skip
+    report.write_html(
+        folder / "report.html", f"pixloc_ros on {drive.name}", tables, {**pictures, **overlays}
+    )
+    report.write_json(
+        folder / "metrics.json",
+        {
+            "live": live_metrics.to_dict(),
+            "offline": offline_metrics.to_dict(),
+            "processed": live.processed,
+            "accepted": live.accepted,
+            "dropped": live.dropped,
+            "memory": {"seconds": live.memory[0], "megabytes": live.memory[1]},
+        },
+    )
 
 
 def verdict(limits: Limits, live: Metrics, offline: Metrics, console: Console) -> int:
@@ -180,8 +220,7 @@ def _roll_pitch_yaw(T: np.ndarray) -> tuple[float, float, float]:
     """Fixed-axis angles (rad), as REP-103 has them: R = Rz(yaw) Ry(pitch) Rx(roll)."""
     R = T[:3, :3]
     pitch = np.arctan2(-R[2, 0], np.hypot(R[0, 0], R[1, 0]))
-    return (float(np.arctan2(R[2, 1], R[2, 2])), float(pitch),
-            float(np.arctan2(R[1, 0], R[0, 0])))  # fmt: skip
+    return (float(np.arctan2(R[2, 1], R[2, 2])), float(pitch), float(np.arctan2(R[1, 0], R[0, 0])))
 
 
 if __name__ == "__main__":

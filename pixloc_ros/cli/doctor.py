@@ -3,6 +3,7 @@
 Looks at Python, torch and its GPU, the ROS packages, the transport of images, the checkpoint, the
 map, and the topics of the running system. Needs none of them to start. Exit status 1 on errors.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -35,8 +36,13 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="doctor", description=__doc__.split("\n")[0])
     parser.add_argument("--checkpoint", default="small", help="shipped name, folder or .tar")
     parser.add_argument("--map", type=Path, help="folder written by build_map")
-    parser.add_argument("--listen", type=float, default=3.0, metavar="SECONDS",
-                        help="how long to watch the running system; 0: not at all")
+    parser.add_argument(
+        "--listen",
+        type=float,
+        default=3.0,
+        metavar="SECONDS",
+        help="how long to watch the running system; 0: not at all",
+    )
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     return parser.parse_args(argv)
 

@@ -22,12 +22,25 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("drive", help="image folder, or folder:session")
     parser.add_argument("bag", type=Path, help="folder to write; must not exist yet")
     parser.add_argument("--storage", choices=("mcap", "sqlite3"), default="mcap")
-    parser.add_argument("--image-format", choices=("raw", "jpeg", "png"), default="raw",
-                        help="raw: sensor_msgs/Image; else CompressedImage")
-    parser.add_argument("--odometry", choices=("recorded", "simulated"), default="recorded",
-                        help="simulated: 50 Hz from the ground truth, 1 %% drift and noise")
-    parser.add_argument("--skip-every", type=int, default=0, metavar="N",
-                        help="leave out the frames 0, N, 2N, ... that the map was built from")
+    parser.add_argument(
+        "--image-format",
+        choices=("raw", "jpeg", "png"),
+        default="raw",
+        help="raw: sensor_msgs/Image; else CompressedImage",
+    )
+    parser.add_argument(
+        "--odometry",
+        choices=("recorded", "simulated"),
+        default="recorded",
+        help="simulated: 50 Hz from the ground truth, 1 %% drift and noise",
+    )
+    parser.add_argument(
+        "--skip-every",
+        type=int,
+        default=0,
+        metavar="N",
+        help="leave out the frames 0, N, 2N, ... that the map was built from",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the simulated odometry")
     return parser.parse_args(argv)
 
@@ -35,8 +48,13 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def run(arguments: argparse.Namespace, console: Console) -> int:
     drive = open_drive(arguments.drive, arguments.odometry, arguments.skip_every, arguments.seed)
     with progress_bar(console) as progress:
-        write_bag(drive, arguments.bag, arguments.storage, image_format=arguments.image_format,
-                  progress=progress)  # fmt: skip
+        write_bag(
+            drive,
+            arguments.bag,
+            arguments.storage,
+            image_format=arguments.image_format,
+            progress=progress,
+        )
     console.print(f"{arguments.bag}: {len(drive)} images, {len(drive.odometry)} odometry poses")
     return 0
 

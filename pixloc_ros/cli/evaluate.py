@@ -26,13 +26,23 @@ def main(argv: list[str] | None = None) -> int:
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="evaluate", description=__doc__)
     parser.add_argument("--map", type=Path, required=True, help="folder written by build_map")
-    parser.add_argument("--drive", required=True,
-                        help="rosbag2 folder, image folder, or folder:session")
+    parser.add_argument(
+        "--drive", required=True, help="rosbag2 folder, image folder, or folder:session"
+    )
     parser.add_argument("--checkpoint", default="small", help="shipped name, folder or .tar")
-    parser.add_argument("--odometry", choices=("recorded", "simulated"), default="recorded",
-                        help="simulated: from the ground truth, 1 %% drift and noise")
-    parser.add_argument("--skip-every", type=int, default=0, metavar="N",
-                        help="leave out the frames 0, N, 2N, ... that the map was built from")
+    parser.add_argument(
+        "--odometry",
+        choices=("recorded", "simulated"),
+        default="recorded",
+        help="simulated: from the ground truth, 1 %% drift and noise",
+    )
+    parser.add_argument(
+        "--skip-every",
+        type=int,
+        default=0,
+        metavar="N",
+        help="leave out the frames 0, N, 2N, ... that the map was built from",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the simulated odometry")
     parser.add_argument("--config", type=Path, help="YAML file of tracker settings")
     parser.add_argument("--device", default="cpu")

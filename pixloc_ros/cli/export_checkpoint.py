@@ -24,14 +24,23 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="export_checkpoint", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", help="folder of a training run (its last saved state, finished "
-                                       "or not), shipped name, checkpoint folder or .tar")
+    parser = argparse.ArgumentParser(
+        prog="export_checkpoint",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "source",
+        help="folder of a training run (its last saved state, finished "
+        "or not), shipped name, checkpoint folder or .tar",
+    )
     parser.add_argument("out", type=Path, help="folder, or file, to write")
     parser.add_argument("--format", choices=FORMATS, default="folder")
-    parser.add_argument("--full-precision", action="store_true",
-                        help="folder: store convolutions as fp32 instead of fp16")
+    parser.add_argument(
+        "--full-precision",
+        action="store_true",
+        help="folder: store convolutions as fp32 instead of fp16",
+    )
     return parser.parse_args(argv)
 
 
@@ -49,8 +58,10 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         console.print(f"{arguments.out}: {net.architecture} in the published layout")
     else:
         export_torchscript(net, arguments.out)
-        console.print(f"{arguments.out}: extractor, strides {net.strides}, channels {net.dims}",
-                      soft_wrap=True)
+        console.print(
+            f"{arguments.out}: extractor, strides {net.strides}, channels {net.dims}",
+            soft_wrap=True,
+        )
     return 0
 
 

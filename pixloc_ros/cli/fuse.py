@@ -16,7 +16,11 @@ from pixloc_ros.core.errors import ConfigError
 from pixloc_ros.evaluation import report
 from pixloc_ros.evaluation.fusion.plots import error_picture
 from pixloc_ros.evaluation.fusion.recording import (
-    delayed, read_recording, with_outage, with_outliers)  # fmt: skip
+    delayed,
+    read_recording,
+    with_outage,
+    with_outliers,
+)
 from pixloc_ros.evaluation.fusion.run import FusionFigures, figures, run_filter
 from pixloc_ros.evaluation.fusion.settings import read_settings
 from pixloc_ros.evaluation.fusion.study import OUTAGE, study
@@ -34,19 +38,47 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--ekf", type=Path, required=True, help="parameter file: config/ekf.yaml")
     parser.add_argument("--node", default="ekf_map", help="whose parameters in that file")
     parser.add_argument("--odom", default="/odom", help="odometry topic in the bag")
-    parser.add_argument("--rate", type=float, default=1.0,
-                        help="speed at which the bag was played: latencies are told in its time")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
-                        help="another value of a parameter, as YAML; may be repeated")
-    parser.add_argument("--delay", type=float, default=0.0, metavar="S",
-                        help="publish every pose so much later than it was")
-    parser.add_argument("--outliers", type=float, default=0.0, metavar="SHARE",
-                        help="share of the poses that are put wrong by 1 m and 3 deg")
-    parser.add_argument("--outage", type=float, nargs=2, metavar=("FROM", "TO"),
-                        help="no poses between these seconds of the bag")
+    parser.add_argument(
+        "--rate",
+        type=float,
+        default=1.0,
+        help="speed at which the bag was played: latencies are told in its time",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="another value of a parameter, as YAML; may be repeated",
+    )
+    parser.add_argument(
+        "--delay",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="publish every pose so much later than it was",
+    )
+    parser.add_argument(
+        "--outliers",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="share of the poses that are put wrong by 1 m and 3 deg",
+    )
+    parser.add_argument(
+        "--outage",
+        type=float,
+        nargs=2,
+        metavar=("FROM", "TO"),
+        help="no poses between these seconds of the bag",
+    )
     parser.add_argument("--picture", type=Path, metavar="PNG", help="errors over time")
-    parser.add_argument("--study", type=Path, metavar="FOLDER",
-                        help="draw what wrong settings do to this run: fusion_*.png")
+    parser.add_argument(
+        "--study",
+        type=Path,
+        metavar="FOLDER",
+        help="draw what wrong settings do to this run: fusion_*.png",
+    )
     return parser.parse_args(argv)
 
 

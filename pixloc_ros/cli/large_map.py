@@ -29,10 +29,15 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--drive", required=True, help="a drive through that map, with truth")
     parser.add_argument("--kilometres", type=float, default=10.0)
     parser.add_argument("--frames-per-copy", type=int, default=3)
-    parser.add_argument("--cache-mb", type=float, default=64.0,
-                        help="bound on the tiles held in memory")
-    parser.add_argument("--out", type=Path, default=Path("runs/large_map"),
-                        help="gets the large map, which is removed at the end, and figures")
+    parser.add_argument(
+        "--cache-mb", type=float, default=64.0, help="bound on the tiles held in memory"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("runs/large_map"),
+        help="gets the large map, which is removed at the end, and figures",
+    )
     parser.add_argument("--checkpoint", default="small", help="shipped name, folder or .tar")
     parser.add_argument("--device", default="cpu")
     return parser.parse_args(argv)
@@ -49,14 +54,19 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
             drive = stretch_drive(source, stretched, arguments.frames_per_copy)
             done = drive_through(
                 lambda opened: Tracker(network, opened, config, arguments.device),
-                stretched, drive, arguments.cache_mb, progress)  # fmt: skip
+                stretched,
+                drive,
+                arguments.cache_mb,
+                progress,
+            )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     figures = figures_of(stretched, done, arguments.cache_mb)
     metrics = evaluate_track(done.track, drive)
     rows = tuple((name.replace("_", " "), f"{value:.4g}") for name, value in figures.items())
-    report.print_table(report.Table(f"A map of {stretched.kilometres:.1f} km", ("", ""), rows),
-                       console)  # fmt: skip
+    report.print_table(
+        report.Table(f"A map of {stretched.kilometres:.1f} km", ("", ""), rows), console
+    )
     report.print_table(report.metrics_table(drive.name, {"offline": metrics}), console)
     report.write_json(arguments.out / "large_map.json", {**figures, **metrics.to_dict()})
     return 0

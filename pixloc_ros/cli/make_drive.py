@@ -30,10 +30,15 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--query-frames", type=int, default=default.query_frames)
     parser.add_argument("--rate-hz", type=float, default=default.rate_hz)
     parser.add_argument("--speed", type=float, default=default.speed, help="m/s")
-    parser.add_argument("--spacing", type=float, default=default.spacing,
-                        help="metres between images of the mapping run")
-    parser.add_argument("--size", type=int, nargs=2, default=default.size,
-                        metavar=("WIDTH", "HEIGHT"))
+    parser.add_argument(
+        "--spacing",
+        type=float,
+        default=default.spacing,
+        help="metres between images of the mapping run",
+    )
+    parser.add_argument(
+        "--size", type=int, nargs=2, default=default.size, metavar=("WIDTH", "HEIGHT")
+    )
     parser.add_argument("--focal", type=float, default=default.focal, help="pixels")
     parser.add_argument("--map-light", choices=PRESETS, default=default.map_light)
     parser.add_argument("--query-light", choices=PRESETS, default=default.query_light)
@@ -41,16 +46,22 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
-    chosen = {f.name: getattr(arguments, f.name) for f in fields(DriveOptions)
-              if hasattr(arguments, f.name)}
+    chosen = {
+        f.name: getattr(arguments, f.name)
+        for f in fields(DriveOptions)
+        if hasattr(arguments, f.name)
+    }
     options = DriveOptions(**{**chosen, "size": tuple(chosen["size"])})
     with progress_bar(console) as progress:
         for name, session in make_drive(arguments.seed, options).items():
             folder = arguments.folder / name
             if folder.exists():
                 raise DataError(f"{folder}: there already; choose another folder")
-            write_drive(folder, drive_of(session),
-                        progress=lambda done, total, _, name=name: progress(done, total, name))
+            write_drive(
+                folder,
+                drive_of(session),
+                progress=lambda done, total, _, name=name: progress(done, total, name),
+            )
             console.print(f"{folder}: {len(session)} images")
     return 0
 

@@ -76,15 +76,34 @@ def run_live(
     sent = folder / "sent.csv"
     with Children(folder) as children:
         localizer = children.start(
-            "localizer_node", "--ros-args", "--params-file", folder / "localize.yaml",
-            *(part for a, b in (remappings or {}).items() for part in ("-r", f"{a}:={b}")))
+            "localizer_node",
+            "--ros-args",
+            "--params-file",
+            folder / "localize.yaml",
+            *(part for a, b in (remappings or {}).items() for part in ("-r", f"{a}:={b}")),
+        )
         recorder = children.start("pose_recorder", folder, "--sent-log", sent)
         player = children.start(
-            "bag_player", bag, "--rate", rate, "--clock", "--log", sent,
-            "--wait-for-subscribers", READY_TIMEOUT, *(["--loop"] if loop_seconds else []))
+            "bag_player",
+            bag,
+            "--rate",
+            rate,
+            "--clock",
+            "--log",
+            sent,
+            "--wait-for-subscribers",
+            READY_TIMEOUT,
+            *(["--loop"] if loop_seconds else []),
+        )
         children.wait_for_line(localizer, "active; images from", fatal="failed: ")
-        memory = _watch(children, localizer, player, loop_seconds or bag_seconds / rate,
-                        bool(loop_seconds), progress)  # fmt: skip
+        memory = _watch(
+            children,
+            localizer,
+            player,
+            loop_seconds or bag_seconds / rate,
+            bool(loop_seconds),
+            progress,
+        )
         time.sleep(LAST_WORD)
         children.end(recorder)
         children.end(localizer)
@@ -139,13 +158,17 @@ class Children:
             # A session of its own: Ctrl-C reaches us alone, and we end the children in order.
             process = subprocess.Popen(
                 [sys.executable, "-m", f"pixloc_ros.ros.{module}", *map(str, arguments)],
-                stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT,
-                env=self._environment, start_new_session=True)  # fmt: skip
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                env=self._environment,
+                start_new_session=True,
+            )
         self._running[process] = log
         return process
 
     def wait_for_line(self, process: subprocess.Popen, text: str, fatal: str) -> None:
-        """Wait until a child prints ``text``; ``LiveError`` if it prints ``fatal`` or takes long."""
+        """Wait until a child prints ``text``; ``LiveError`` if it prints ``fatal`` or is slow."""
         deadline = time.monotonic() + READY_TIMEOUT
         while text not in (printed := self._running[process].read_text(errors="replace")):
             self.check(process)
@@ -218,8 +241,11 @@ def _read(folder: Path, memory: tuple[list[float], list[float]]) -> LiveRun:
         raise LiveError(f"no pose was published; see {folder / 'localizer_node.log'}")
     try:
         parts = {name: entry["last"]["values"] for name, entry in summary["diagnostics"].items()}
-        counts = [int(parts["pose"]["frames"]), int(parts["pose"]["accepted"]),
-                  int(parts["timing"]["dropped"])]  # fmt: skip
+        counts = [
+            int(parts["pose"]["frames"]),
+            int(parts["pose"]["accepted"]),
+            int(parts["timing"]["dropped"]),
+        ]
     except KeyError as error:
         raise DataError(f"{folder / 'summary.json'} lacks {error}") from error
     return LiveRun(read_live(folder), summary["rate_hz"] or 0.0, *counts, memory)

@@ -38,8 +38,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="robotcar_seasons", description=__doc__, epilog=EPILOG,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="robotcar_seasons",
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     commands = parser.add_subparsers(required=True)
     bring = commands.add_parser("import", help="NVM model and intrinsics -> COLMAP model")
     bring.add_argument("root", type=Path, help="folder of the data set")
@@ -49,23 +53,46 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     judge = commands.add_parser("evaluate", help="localize the queries, write the submission file")
     judge.add_argument("root", type=Path, help="folder of the data set")
     judge.add_argument("--map", type=Path, required=True, help="folder written by build_map")
-    judge.add_argument("--model", type=Path, required=True,
-                       help="the COLMAP model (imported, or hloc's) that the map was built from")
+    judge.add_argument(
+        "--model",
+        type=Path,
+        required=True,
+        help="the COLMAP model (imported, or hloc's) that the map was built from",
+    )
     start = judge.add_mutually_exclusive_group(required=True)
     start.add_argument("--pairs", type=Path, help="retrieval: lines `query reference`, best first")
-    start.add_argument("--poses", type=Path,
-                       help="poses to refine: lines `name qw qx qy qz tx ty tz`")
-    judge.add_argument("--conditions", nargs="+", choices=seasons.CONDITIONS,
-                       default=list(seasons.CONDITIONS), metavar="CONDITION",
-                       help=f"default: all, {', '.join(seasons.CONDITIONS)}")
-    judge.add_argument("--queries", type=Path,
-                       help="hloc's list with intrinsics, {condition} in its name standing for "
-                            "each (default: the images and intrinsics of the data set)")
-    judge.add_argument("--references", type=int, default=3, metavar="K",
-                       help="retrieved images tried in turn (default 3)")
-    judge.add_argument("--sigma", type=float, nargs=2, metavar=("M", "DEG"),
-                       help="how far off a starting pose is (default: 2 m, 5 deg with --pairs; "
-                            "0.3 m, 1 deg with --poses)")
+    start.add_argument(
+        "--poses", type=Path, help="poses to refine: lines `name qw qx qy qz tx ty tz`"
+    )
+    judge.add_argument(
+        "--conditions",
+        nargs="+",
+        choices=seasons.CONDITIONS,
+        default=list(seasons.CONDITIONS),
+        metavar="CONDITION",
+        help=f"default: all, {', '.join(seasons.CONDITIONS)}",
+    )
+    judge.add_argument(
+        "--queries",
+        type=Path,
+        help="hloc's list with intrinsics, {condition} in its name standing for "
+        "each (default: the images and intrinsics of the data set)",
+    )
+    judge.add_argument(
+        "--references",
+        type=int,
+        default=3,
+        metavar="K",
+        help="retrieved images tried in turn (default 3)",
+    )
+    judge.add_argument(
+        "--sigma",
+        type=float,
+        nargs=2,
+        metavar=("M", "DEG"),
+        help="how far off a starting pose is (default: 2 m, 5 deg with --pairs; "
+        "0.3 m, 1 deg with --poses)",
+    )
     judge.add_argument("--checkpoint", default="small", help="shipped name, folder or .tar")
     judge.add_argument("--device", default="cpu")
     judge.add_argument("--out", type=Path, required=True, help="the submission file")
@@ -81,9 +108,12 @@ def run_import(arguments: argparse.Namespace, console: Console) -> int:
     poses = np.stack(list(read_image_poses(arguments.out).values()))
     up = -poses[:, :3, 1].mean(0)
     axis = int(np.argmax(np.abs(up)))
-    console.print(f"{arguments.out}: {len(poses)} images; up is "
-                  f"{'-' if up[axis] < 0 else ''}{_AXES[axis]}: build_map "
-                  f"--up={'-' if up[axis] < 0 else ''}{_AXES[axis]} --scale 1", highlight=False)
+    console.print(
+        f"{arguments.out}: {len(poses)} images; up is "
+        f"{'-' if up[axis] < 0 else ''}{_AXES[axis]}: build_map "
+        f"--up={'-' if up[axis] < 0 else ''}{_AXES[axis]} --scale 1",
+        highlight=False,
+    )
     return 0
 
 
@@ -95,26 +125,37 @@ def image_name(name: str) -> str:
 def run_evaluate(arguments: argparse.Namespace, console: Console) -> int:
     poses = read_image_poses(arguments.model)
     network, feature_map, config = open_map(
-        arguments.map, arguments.checkpoint, device=arguments.device)
+        arguments.map, arguments.checkpoint, device=arguments.device
+    )
     T_map_world = map_from_model(feature_map, poses)
-    queries = [query for condition in arguments.conditions
-               for query in queries_of(arguments, condition)]
+    queries = [
+        query for condition in arguments.conditions for query in queries_of(arguments, condition)
+    ]
     names = [query.name for query in queries]
-    proposals = {name: [T_map_world @ T for T in starts]
-                 for name, starts in starts_of(arguments, names, poses).items()}
+    proposals = {
+        name: [T_map_world @ T for T in starts]
+        for name, starts in starts_of(arguments, names, poses).items()
+    }
     metres, degrees = arguments.sigma or ((2.0, 5.0) if arguments.pairs else (0.3, 1.0))
     tracker = Tracker(network, feature_map, config, arguments.device)
     with progress_bar(console) as progress:
         found = localize_images(
-            tracker, [(query.name, query.camera) for query in queries],
-            lambda name: read_image(arguments.root / "images" / name), proposals,
-            (metres, np.radians(degrees)), progress)  # fmt: skip
+            tracker,
+            [(query.name, query.camera) for query in queries],
+            lambda name: read_image(arguments.root / "images" / name),
+            proposals,
+            (metres, np.radians(degrees)),
+            progress,
+        )
     T_world_map = transforms.inverse(T_map_world)
     seasons.write_submission(
-        arguments.out, {name: T_world_map @ a.T_map_cam for name, a in found.items()})
+        arguments.out, {name: T_world_map @ a.T_map_cam for name, a in found.items()}
+    )
     aligned = sum(attempt.accepted for attempt in found.values())
-    console.print(f"{arguments.out}: {len(found)} poses for {len(queries)} queries, {aligned} "
-                  f"aligned; {len(queries) - len(found)} queries had no starting pose")
+    console.print(
+        f"{arguments.out}: {len(found)} poses for {len(queries)} queries, {aligned} "
+        f"aligned; {len(queries) - len(found)} queries had no starting pose"
+    )
     return 0
 
 
@@ -133,8 +174,11 @@ def starts_of(
     """T_world_cam to start from, by query; queries without any are left out."""
     if arguments.poses:
         known = seasons.read_poses(arguments.poses)
-        return {name: [known[seasons.submitted_name(name)]] for name in names
-                if seasons.submitted_name(name) in known}  # fmt: skip
+        return {
+            name: [known[seasons.submitted_name(name)]]
+            for name in names
+            if seasons.submitted_name(name) in known
+        }
     pairs = seasons.read_pairs(arguments.pairs)
     starts = {}
     for name in names:

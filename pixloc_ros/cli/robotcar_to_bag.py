@@ -30,40 +30,89 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="robotcar_to_bag", description=__doc__)
     parser.add_argument("drive", type=Path, help="folder named after the drive's date and time")
     parser.add_argument("bag", type=Path, help="folder to write; must not exist yet")
-    parser.add_argument("--cameras", nargs="+", choices=tuple(SENSORS), default=[],
-                        metavar="CAMERA", help="default: all that are there, of "
-                        f"{', '.join(SENSORS)}")
-    parser.add_argument("--odometry", choices=("vo", "ins"), default=default.odometry,
-                        help="source of /odom (default: vo where it is there)")
-    parser.add_argument("--truth", choices=("rtk", "ins", "none"), default=default.truth,
-                        help="source of /ground_truth/odometry (default: rtk where it is there)")
-    parser.add_argument("--image-format", choices=("jpeg", "png", "raw"),
-                        default=default.image_format)
-    parser.add_argument("--start", type=float, default=default.start_s, metavar="S",
-                        help="leave out the first seconds")
-    parser.add_argument("--end", type=float, default=default.end_s, metavar="S",
-                        help="leave out what comes after so many seconds")
-    parser.add_argument("--image-rate", type=float, default=default.image_rate, metavar="HZ",
-                        help="most images of a camera in a second (default: all)")
+    parser.add_argument(
+        "--cameras",
+        nargs="+",
+        choices=tuple(SENSORS),
+        default=[],
+        metavar="CAMERA",
+        help=f"default: all that are there, of {', '.join(SENSORS)}",
+    )
+    parser.add_argument(
+        "--odometry",
+        choices=("vo", "ins"),
+        default=default.odometry,
+        help="source of /odom (default: vo where it is there)",
+    )
+    parser.add_argument(
+        "--truth",
+        choices=("rtk", "ins", "none"),
+        default=default.truth,
+        help="source of /ground_truth/odometry (default: rtk where it is there)",
+    )
+    parser.add_argument(
+        "--image-format", choices=("jpeg", "png", "raw"), default=default.image_format
+    )
+    parser.add_argument(
+        "--start",
+        type=float,
+        default=default.start_s,
+        metavar="S",
+        help="leave out the first seconds",
+    )
+    parser.add_argument(
+        "--end",
+        type=float,
+        default=default.end_s,
+        metavar="S",
+        help="leave out what comes after so many seconds",
+    )
+    parser.add_argument(
+        "--image-rate",
+        type=float,
+        default=default.image_rate,
+        metavar="HZ",
+        help="most images of a camera in a second (default: all)",
+    )
     parser.add_argument("--storage", choices=("mcap", "sqlite3"), default=default.storage)
-    parser.add_argument("--part", type=float, default=default.part_s, metavar="S",
-                        help=f"seconds of the drive in one file (default {default.part_s:g})")
-    parser.add_argument("--calibration", type=Path, metavar="DIR",
-                        help="folder with models/ and extrinsics/ (default: beside the drive, or "
-                             "what ROBOTCAR_SDK names)")
-    parser.add_argument("--origin", type=float, nargs=3, metavar=("NORTH", "EAST", "DOWN"),
-                        default=(origin.northing, origin.easting, origin.down),
-                        help="UTM position of the map frame's origin, the same for map and drive "
-                             f"(default {origin.northing:g} {origin.easting:g} {origin.down:g})")
+    parser.add_argument(
+        "--part",
+        type=float,
+        default=default.part_s,
+        metavar="S",
+        help=f"seconds of the drive in one file (default {default.part_s:g})",
+    )
+    parser.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="DIR",
+        help="folder with models/ and extrinsics/ (default: beside the drive, or "
+        "what ROBOTCAR_SDK names)",
+    )
+    parser.add_argument(
+        "--origin",
+        type=float,
+        nargs=3,
+        metavar=("NORTH", "EAST", "DOWN"),
+        default=(origin.northing, origin.easting, origin.down),
+        help="UTM position of the map frame's origin, the same for map and drive "
+        f"(default {origin.northing:g} {origin.easting:g} {origin.down:g})",
+    )
     return parser.parse_args(argv)
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     options = BagOptions(
-        cameras=tuple(arguments.cameras), odometry=arguments.odometry, truth=arguments.truth,
-        image_format=arguments.image_format, start_s=arguments.start, end_s=arguments.end,
-        image_rate=arguments.image_rate, storage=arguments.storage, part_s=arguments.part,
-    )  # fmt: skip
+        cameras=tuple(arguments.cameras),
+        odometry=arguments.odometry,
+        truth=arguments.truth,
+        image_format=arguments.image_format,
+        start_s=arguments.start,
+        end_s=arguments.end,
+        image_rate=arguments.image_rate,
+        storage=arguments.storage,
+        part_s=arguments.part,
+    )
     drive = RobotCar(arguments.drive, arguments.calibration, Origin(*arguments.origin))
     with progress_bar(console) as progress:
         counts = write_robotcar_bag(drive, arguments.bag, options, progress)
@@ -71,8 +120,9 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         console.print(f"{topic}: {count}", highlight=False)
     console.print(f"{arguments.bag}: {sum(counts.values())} messages")
     if counts.get(BagTopics.ground_truth):
-        console.print(f"begins at  initial_pose: {start_of(arguments.bag)}", highlight=False,
-                      soft_wrap=True)  # fmt: skip
+        console.print(
+            f"begins at  initial_pose: {start_of(arguments.bag)}", highlight=False, soft_wrap=True
+        )
     return 0
 
 

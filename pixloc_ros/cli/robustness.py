@@ -33,18 +33,35 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmark robustness", description=__doc__)
     parser.add_argument("--scenes", default=",".join(SCENES), help="default: %(default)s")
     parser.add_argument("--methods", default=",".join(METHODS), help="default: %(default)s")
-    parser.add_argument("--conditions", default=",".join(c.name for c in CONDITIONS),
-                        help="default: %(default)s")
-    parser.add_argument("--queries", type=int, default=20,
-                        help="of each scene, evenly chosen; 0: all (default %(default)s)")
-    parser.add_argument("--search", action=argparse.BooleanOptionalAction, default=True,
-                        help="search around the prior as the tracker does, or start once at it")
-    parser.add_argument("--basin", action=argparse.BooleanOptionalAction, default=True,
-                        help="measure the convergence basins too, with half of the queries")
+    parser.add_argument(
+        "--conditions", default=",".join(c.name for c in CONDITIONS), help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--queries",
+        type=int,
+        default=20,
+        help="of each scene, evenly chosen; 0: all (default %(default)s)",
+    )
+    parser.add_argument(
+        "--search",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="search around the prior as the tracker does, or start once at it",
+    )
+    parser.add_argument(
+        "--basin",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="measure the convergence basins too, with half of the queries",
+    )
     parser.add_argument("--checkpoint", default="small", help="ours: shipped name or folder")
     parser.add_argument("--data", type=Path, help="folder of the scenes (default: shared data)")
-    parser.add_argument("--out", type=Path, default=Path("runs/robustness"),
-                        help="models, maps, measurements and reports (default %(default)s)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("runs/robustness"),
+        help="models, maps, measurements and reports (default %(default)s)",
+    )
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args(argv)
 
@@ -71,8 +88,9 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
                 except Unavailable as reason:
                     skipped[method] = str(reason)
             reports.append(report)
-            write_report(folder, title, reports, arguments.search, arguments.seed,
-                         list(skipped.values()))
+            write_report(
+                folder, title, reports, arguments.search, arguments.seed, list(skipped.values())
+            )
     for report in reports:
         print_table(details(report.scene.name, report.cells), console)
     for report in reports:
@@ -86,9 +104,14 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _measure(
-    report: SceneReport, method: str, ours: Checkpoint, conditions: list[Condition],
-    results: Results, arguments: argparse.Namespace, progress: Progress,
-) -> None:  # fmt: skip
+    report: SceneReport,
+    method: str,
+    ours: Checkpoint,
+    conditions: list[Condition],
+    results: Results,
+    arguments: argparse.Namespace,
+    progress: Progress,
+) -> None:
     """Fill in one method's column of a scene's cells."""
     scene, out, seed = report.scene, arguments.out, arguments.seed
     ways = [(report.cells, conditions, scene, arguments.search)]

@@ -56,8 +56,12 @@ class Limits:
         found = []
         if not metrics.tracking >= self.tracking:
             found.append(f"tracking {100 * metrics.tracking:.1f} % < {100 * self.tracking:.1f} %")
-        for name, unit in (("position_median", "m"), ("position_p95", "m"),
-                           ("rotation_median", "deg"), ("rotation_p95", "deg")):  # fmt: skip
+        for name, unit in (
+            ("position_median", "m"),
+            ("position_p95", "m"),
+            ("rotation_median", "deg"),
+            ("rotation_p95", "deg"),
+        ):
             value, limit = (getattr(x, f"{name}_{unit}") for x in (metrics, self))
             if not value <= limit:
                 found.append(f"{name.replace('_', ' ')} {value:.3g} {unit} > {limit:g} {unit}")
@@ -167,8 +171,12 @@ def _robotcar(folder: Path, checkpoint: Checkpoint, progress: Progress) -> Prepa
     recording = Recording(bag, topics_of(ROBOTCAR_CAMERA), compressed=True)
     images = folder / "images"
     if not (images / "stamps.csv").is_file():
-        write_drive(images, read_robotcar(mapping, ROBOTCAR_CAMERA), suffix=".png",
-                    progress=_named(progress, "undistort map"))  # fmt: skip
+        write_drive(
+            images,
+            read_robotcar(mapping, ROBOTCAR_CAMERA),
+            suffix=".png",
+            progress=_named(progress, "undistort map"),
+        )
     undistorted = read_drive(images)
     model = _model(undistorted, folder, progress)
     map_dir = _map(model, images, folder, checkpoint, progress)

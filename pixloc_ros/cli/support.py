@@ -22,9 +22,7 @@ from pixloc_ros.datasets.drive import Drive
 from pixloc_ros.datasets.place import read_place
 
 
-def open_drive(
-    place: str, odometry: str = "recorded", skip_every: int = 0, seed: int = 0
-) -> Drive:
+def open_drive(place: str, odometry: str = "recorded", skip_every: int = 0, seed: int = 0) -> Drive:
     """The drive at ``place`` (see ``datasets.place``) with odometry.
 
     odometry: "recorded", or "simulated" from the ground truth. skip_every: leave out the frames
@@ -61,8 +59,12 @@ def progress_bar(console: Console) -> Iterator[Callable[[int, int, str], None]]:
 
     Where the output is no terminal, a line tells when each is complete.
     """
-    columns = (TextColumn("{task.description:>24}"), BarColumn(), MofNCompleteColumn(),
-               TimeElapsedColumn())  # fmt: skip
+    columns = (
+        TextColumn("{task.description:>24}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
         tasks: dict[str, int] = {}
         told: set[str] = set()

@@ -2,6 +2,7 @@
 
 Several GPUs or machines: torchrun --nproc-per-node=2 -m pixloc_ros.cli.train --config ... --out ...
 """
+
 from __future__ import annotations
 
 import argparse
@@ -20,15 +21,23 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="train", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--config", type=Path, required=True, help="YAML file of the experiment")
-    parser.add_argument("--out", type=Path, required=True,
-                        help="folder for state, logs and the checkpoint; an unfinished run in it "
-                             "is resumed")
-    parser.add_argument("--cache", type=Path, default=Path("runs/cache"),
-                        help="folder for what is made of the data once (rendered views, prepared "
-                             "scenes); what is missing is made first")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        help="folder for state, logs and the checkpoint; an unfinished run in it is resumed",
+    )
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        default=Path("runs/cache"),
+        help="folder for what is made of the data once (rendered views, prepared "
+        "scenes); what is missing is made first",
+    )
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU if there is one")
     return parser.parse_args(argv)
 
@@ -52,8 +61,11 @@ def train(arguments: argparse.Namespace, console: Console) -> int:
         processes.wait()
         net = starting_network(config, arguments.cache)
         trainer = Trainer(net, config, arguments.out, arguments.cache, own_device, processes)
-        console.print(f"{config.name}: step {trainer.step} of {config.steps}, {own_device.type}, "
-                      f"{processes.count} process(es); logs in {arguments.out}", soft_wrap=True)
+        console.print(
+            f"{config.name}: step {trainer.step} of {config.steps}, {own_device.type}, "
+            f"{processes.count} process(es); logs in {arguments.out}",
+            soft_wrap=True,
+        )
         with step_bar(console, trainer) as report:
             trainer.run(report)
         if processes.leads:
@@ -82,8 +94,12 @@ class step_bar:
     """A bar with loss and errors; where the output is no terminal, a line every hundred steps."""
 
     def __init__(self, console: Console, trainer):
-        columns = (TextColumn("{task.completed}/{task.total}"), BarColumn(),
-                   TimeRemainingColumn(), TextColumn("{task.description}"))
+        columns = (
+            TextColumn("{task.completed}/{task.total}"),
+            BarColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.description}"),
+        )
         self._console, self._total = console, trainer.config.steps
         self._unit = trainer.config.data.unit
         self._bar = Progress(*columns, console=console, disable=not console.is_terminal)
@@ -97,10 +113,12 @@ class step_bar:
         self._bar.stop()
 
     def _report(self, step: int, figures: dict[str, float]) -> None:
-        text = (f"loss {figures['loss']:.2f}  px {figures['pixels_init']:.0f} -> "
-                f"{figures['pixels_level0']:.2f}  "
-                f"{figures[f'median_{self._unit}']:.3f} {self._unit}  "
-                f"{figures['median_deg']:.2f} deg  skipped {figures['skipped']:.0f}")
+        text = (
+            f"loss {figures['loss']:.2f}  px {figures['pixels_init']:.0f} -> "
+            f"{figures['pixels_level0']:.2f}  "
+            f"{figures[f'median_{self._unit}']:.3f} {self._unit}  "
+            f"{figures['median_deg']:.2f} deg  skipped {figures['skipped']:.0f}"
+        )
         self._bar.update(self._task, completed=step, description=text)
         if not self._console.is_terminal and (step % 100 == 0 or step == self._total):
             self._console.print(f"{step}/{self._total}  {text}", soft_wrap=True)

@@ -58,9 +58,7 @@ def to_dict(obj: Any) -> dict[str, Any]:
 
 
 def _is_required(field: dataclasses.Field) -> bool:
-    return (
-        field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-    )
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def _plain(value: Any) -> Any:
@@ -130,10 +128,7 @@ def _convert_sequence(container: type, arguments: tuple, value: Any, where: str)
     fixed = container is tuple and arguments and arguments[-1] is not Ellipsis
     if fixed and len(value) != len(arguments):
         raise ConfigError(f"{where}: expected {len(arguments)} values, got {len(value)}")
-    if fixed:
-        kinds = arguments
-    else:
-        kinds = [arguments[0] if arguments else Any] * len(value)
+    kinds = arguments if fixed else [arguments[0] if arguments else Any] * len(value)
     items = [_convert(k, v, f"{where}[{i}]") for i, (k, v) in enumerate(zip(kinds, value))]
     return container(items)
 
@@ -155,8 +150,13 @@ def _convert_scalar(kind: type, value: Any, where: str) -> Any:
         return Path(value)
     if kind in (bool, str) and isinstance(value, kind):
         return value
-    names = {float: "a number", int: "a whole number", bool: "true or false", str: "a string",
-             Path: "a path"}
+    names = {
+        float: "a number",
+        int: "a whole number",
+        bool: "true or false",
+        str: "a string",
+        Path: "a path",
+    }
     if kind not in names:
         raise TypeError(f"{where}: settings of type {kind} are not supported")
     raise ConfigError(f"{where}: expected {names[kind]}, got {_describe(value)}")

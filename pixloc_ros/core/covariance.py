@@ -6,6 +6,7 @@ Two descriptions of a small pose error (m, rad) meet here:
 - ROS order (REP-103, geometry_msgs/PoseWithCovariance): (x, y, z, rot x, rot y, rot z) of
   T_map_base, the position of the base and a rotation about the fixed axes of the map.
 """
+
 from __future__ import annotations
 
 import numpy as np
@@ -39,7 +40,7 @@ def tangent_covariance(alignment: Alignment, scale: float = 1.0) -> Tensor:
     if alignment.prior_information is not None:
         information = alignment.prior_information.double()
         breads = [bread + information for bread in breads]
-        filling = filling + alignment.feature_sigma ** 2 * information
+        filling = filling + alignment.feature_sigma**2 * information
     sharp, sharp_usable = _sandwich(breads[0], filling)
     blunt, blunt_usable = _sandwich(breads[1], filling)
     covariance = scale * torch.where(sharp_usable[:, None, None], sharp, blunt)
@@ -82,8 +83,9 @@ def body_jacobian(T_map_rig: np.ndarray, T_base_rig: np.ndarray) -> np.ndarray:
     return J
 
 
-def body_covariance(covariance: np.ndarray, T_map_rig: np.ndarray, T_base_rig: np.ndarray
-                    ) -> np.ndarray:
+def body_covariance(
+    covariance: np.ndarray, T_map_rig: np.ndarray, T_base_rig: np.ndarray
+) -> np.ndarray:
     """Covariance (6, 6) of T_map_base in ROS order from that of T_rig_map in its tangent.
 
     One that is not finite becomes infinite on the diagonal.
@@ -94,8 +96,9 @@ def body_covariance(covariance: np.ndarray, T_map_rig: np.ndarray, T_base_rig: n
     return J @ covariance @ J.T
 
 
-def tangent_information(covariance: np.ndarray, T_map_rig: np.ndarray, T_base_rig: np.ndarray
-                        ) -> np.ndarray:
+def tangent_information(
+    covariance: np.ndarray, T_map_rig: np.ndarray, T_base_rig: np.ndarray
+) -> np.ndarray:
     """Information (6, 6) of T_rig_map in its tangent, as `PosePrior` takes it, from the covariance
     of T_map_base in ROS order. Raises numpy.linalg.LinAlgError for a singular covariance."""
     J = body_jacobian(T_map_rig, T_base_rig)

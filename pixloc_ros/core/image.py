@@ -1,4 +1,5 @@
 """From a camera's pixels to what the network takes."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -6,8 +7,9 @@ import torch
 from torch.nn import functional as F
 
 
-def prepare_image(image: np.ndarray, longer_side: int, device: torch.device | str = "cpu"
-                  ) -> tuple[torch.Tensor, tuple[float, float]]:
+def prepare_image(
+    image: np.ndarray, longer_side: int, device: torch.device | str = "cpu"
+) -> tuple[torch.Tensor, tuple[float, float]]:
     """Convert an image to the network's input.
 
     image: uint8, (H, W, 3) RGB or (H, W) gray (repeated to three channels). If its longer side

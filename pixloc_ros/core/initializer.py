@@ -4,6 +4,7 @@ A single start finds the pose from within the basin of the coarsest features. Wh
 less certain than that, poses drawn from its covariance are aligned as one batch on the coarse
 levels; the best supported ones go on to the finest level, and the best of these is the answer.
 """
+
 from __future__ import annotations
 
 import math
@@ -11,7 +12,14 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from pixloc_ros.core.alignment import (Alignment, AlignerConfig, PosePrior, QueryLevel, ReferenceLevel, align)
+from pixloc_ros.core.alignment import (
+    AlignerConfig,
+    Alignment,
+    PosePrior,
+    QueryLevel,
+    ReferenceLevel,
+    align,
+)
 from pixloc_ros.core.geometry.camera import Camera
 from pixloc_ros.core.geometry.pose import Pose
 
@@ -47,26 +55,51 @@ class Problem:
     T_cam_rig: Pose
     damping: torch.Tensor
 
-    def align(self, start: Pose, config: AlignerConfig, prior: PosePrior | None = None
-              ) -> Alignment:
+    def align(
+        self, start: Pose, config: AlignerConfig, prior: PosePrior | None = None
+    ) -> Alignment:
         """Align from every pose of the batch `start`: T_rig_map (B,)."""
-        return align(start, self.points, self.mask, self.reference, self.query, self.cameras,
-                     self.T_cam_rig, self.damping, config, prior)
+        return align(
+            start,
+            self.points,
+            self.mask,
+            self.reference,
+            self.query,
+            self.cameras,
+            self.T_cam_rig,
+            self.damping,
+            config,
+            prior,
+        )
 
-    def coarse(self, points: int) -> "Problem":
+    def coarse(self, points: int) -> Problem:
         """The same problem on all levels but the finest, with the first `points` points.
 
         The map gives points in the order of their worth, so the first ones cover the image.
         """
-        reference = [ReferenceLevel(level.features[:, :, :points], level.confidence[:, :, :points])
-                     for level in self.reference[1:]]
-        return replace(self, points=self.points[:, :, :points], mask=self.mask[:, :, :points],
-                       reference=reference, query=self.query[1:], damping=self.damping[1:])
+        reference = [
+            ReferenceLevel(level.features[:, :, :points], level.confidence[:, :, :points])
+            for level in self.reference[1:]
+        ]
+        return replace(
+            self,
+            points=self.points[:, :, :points],
+            mask=self.mask[:, :, :points],
+            reference=reference,
+            query=self.query[1:],
+            damping=self.damping[1:],
+        )
 
 
-def search(problem: Problem, start: Pose, covariance: torch.Tensor, width: float,
-           aligner: AlignerConfig, config: InitializerConfig, prior: PosePrior | None = None
-           ) -> Alignment:
+def search(
+    problem: Problem,
+    start: Pose,
+    covariance: torch.Tensor,
+    width: float,
+    aligner: AlignerConfig,
+    config: InitializerConfig,
+    prior: PosePrior | None = None,
+) -> Alignment:
     """Align from poses drawn around `start` (1,); returns the best alignment (B = 1).
 
     covariance: (6, 6) of the start, left-increment tangent in the rig frame (m, rad). width: its
@@ -74,7 +107,8 @@ def search(problem: Problem, start: Pose, covariance: torch.Tensor, width: float
     """
     starts = draw(start, covariance, config.starts(width), config.spread)
     coarse = problem.coarse(config.points).align(
-        starts, replace(aligner, iterations=aligner.iterations[1:]), widened(prior, len(starts.t)))
+        starts, replace(aligner, iterations=aligner.iterations[1:]), widened(prior, len(starts.t))
+    )
     best = support(coarse).topk(min(config.survivors, len(starts.t))).indices
     fine = problem.align(coarse.T_rig_map[best], aligner, widened(prior, len(best)))
     return fine[support(fine).argmax()[None]]
@@ -87,7 +121,7 @@ def draw(start: Pose, covariance: torch.Tensor, count: int, spread: float) -> Po
     the same at every call.
     """
     uniform = torch.quasirandom.SobolEngine(6).draw(count + 1)[1:]
-    normal = torch.erfinv((2 * uniform - 1).clamp(-1 + 1e-6, 1 - 1e-6)) * 2 ** 0.5
+    normal = torch.erfinv((2 * uniform - 1).clamp(-1 + 1e-6, 1 - 1e-6)) * 2**0.5
     normal = normal.clamp(-spread, spread).to(covariance)
     normal[0] = 0
     increments = normal @ torch.linalg.cholesky(covariance).mT

@@ -4,6 +4,7 @@ The solver takes some 250 small operations a step and the network a hundred a fr
 Python costs as much as the arithmetic, and every single operation gives up and retakes the
 interpreter lock, for which the other threads of a node compete. A recording is one call.
 """
+
 from __future__ import annotations
 
 import copy
@@ -69,7 +70,7 @@ class Recorded:
         return lambda values: _put_together(template, iter(graph(*values)))
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _field_names(kind: type) -> tuple[str, ...]:
     return tuple(kind.__dataclass_fields__)
 
@@ -82,8 +83,10 @@ def _take_apart(value: Any, tensors: list[Tensor]) -> Any:
     if isinstance(value, (tuple, list)):
         return (type(value), *(_take_apart(item, tensors) for item in value))
     if is_dataclass(value):
-        return (type(value), *(_take_apart(getattr(value, name), tensors)
-                               for name in _field_names(type(value))))
+        return (
+            type(value),
+            *(_take_apart(getattr(value, name), tensors) for name in _field_names(type(value))),
+        )
     return value
 
 
@@ -95,6 +98,7 @@ def _put_together(value: Any, tensors: Iterator[Tensor]) -> Any:
         items = [_put_together(item, tensors) for item in value]
         return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
     if is_dataclass(value):
-        return type(value)(*(_put_together(getattr(value, name), tensors)
-                             for name in _field_names(type(value))))
+        return type(value)(
+            *(_put_together(getattr(value, name), tensors) for name in _field_names(type(value)))
+        )
     return value

@@ -130,8 +130,11 @@ def _in_stamp_order(drive: Drive, make, image_format: str) -> Iterator[tuple]:
     shift_ns = max(0, FIRST_STAMP_NS - first_ns)
 
     def static():
-        yield first_ns + shift_ns, 0, "tf_static", make.static_transform(
-            first_ns + shift_ns, drive.T_base_cam
+        yield (
+            first_ns + shift_ns,
+            0,
+            "tf_static",
+            make.static_transform(first_ns + shift_ns, drive.T_base_cam),
         )
 
     def odometry():
@@ -141,8 +144,11 @@ def _in_stamp_order(drive: Drive, make, image_format: str) -> Iterator[tuple]:
 
     def ground_truth():
         for i, stamp_ns in enumerate(drive.stamps_ns + shift_ns):
-            yield int(stamp_ns), 2, "ground_truth", make.ground_truth(
-                int(stamp_ns), drive.T_map_base[i]
+            yield (
+                int(stamp_ns),
+                2,
+                "ground_truth",
+                make.ground_truth(int(stamp_ns), drive.T_map_base[i]),
             )
 
     def images():
@@ -257,9 +263,7 @@ class BagReader:
 
     def index(self, topic: str) -> np.ndarray:
         """(N, 2) int64: header stamp and log time of every message, in header order."""
-        rows = {
-            messages.stamp_of_raw(raw): log_ns for log_ns, _, raw in self.raw_messages(topic)
-        }
+        rows = {messages.stamp_of_raw(raw): log_ns for log_ns, _, raw in self.raw_messages(topic)}
         if not rows:
             raise DataError(f"topic {topic} of {self.path} has no messages")
         return np.array(sorted(rows.items()), np.int64)
@@ -273,8 +277,9 @@ class BagReader:
         raise DataError(f"image {stamp_ns} of {topic} vanished from {self.path}")
 
     def odometry(self, topic: str) -> Odometry:
-        rows = {messages.header_stamp(m): messages.pose_of(m.pose.pose)
-                for m in self.messages(topic)}
+        rows = {
+            messages.header_stamp(m): messages.pose_of(m.pose.pose) for m in self.messages(topic)
+        }
         if not rows:
             raise DataError(f"topic {topic} of {self.path} has no messages")
         stamps = sorted(rows)

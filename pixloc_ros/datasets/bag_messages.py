@@ -166,15 +166,17 @@ class MessageMaker:
             rotation = self._new("geometry_msgs/Quaternion", *map(float, q))
             transform = self._new("geometry_msgs/Transform", self._vector(t), rotation)
             header = self._header(stamp_ns, self._base)
-            entries.append(
-                self._new("geometry_msgs/TransformStamped", header, name, transform)
-            )
+            entries.append(self._new("geometry_msgs/TransformStamped", header, name, transform))
         return self._new("tf2_msgs/TFMessage", entries)
 
     def fix(
-        self, stamp_ns: int, frame: str, place: tuple[float, float, float],
-        sigmas: tuple[float, float, float] | None, valid: bool,
-    ):  # fmt: skip
+        self,
+        stamp_ns: int,
+        frame: str,
+        place: tuple[float, float, float],
+        sigmas: tuple[float, float, float] | None,
+        valid: bool,
+    ):
         """sensor_msgs/NavSatFix. place: latitude, longitude (deg), altitude (m).
 
         sigmas: east, north, up in metres; None leaves the covariance unknown.
@@ -186,8 +188,7 @@ class MessageMaker:
             status(status.STATUS_FIX if valid else status.STATUS_NO_FIX, status.SERVICE_GPS),
             *place,
             np.diag(np.square(sigmas or (0.0, 0.0, 0.0))).ravel(),
-            kind.COVARIANCE_TYPE_UNKNOWN if sigmas is None
-            else kind.COVARIANCE_TYPE_DIAGONAL_KNOWN,
+            kind.COVARIANCE_TYPE_UNKNOWN if sigmas is None else kind.COVARIANCE_TYPE_DIAGONAL_KNOWN,
         )
 
     def odometry(
@@ -207,8 +208,14 @@ class MessageMaker:
             spread = length**0.5 / seconds
             motion = (
                 transforms.log(step) / seconds,
-                np.repeat([noise.speed**2 + (noise.step * spread) ** 2,
-                           noise.turn**2 + (noise.heading_step * spread) ** 2], 3))  # fmt: skip
+                np.repeat(
+                    [
+                        noise.speed**2 + (noise.step * spread) ** 2,
+                        noise.turn**2 + (noise.heading_step * spread) ** 2,
+                    ],
+                    3,
+                ),
+            )
             if waiting:
                 yield self._driven(*last, driven, noise, *motion)
                 waiting = False
@@ -245,7 +252,7 @@ class MessageMaker:
 
     def camera_info(self, stamp_ns: int, camera: Camera):
         """sensor_msgs/CameraInfo; the coefficient order of our models is that of ROS."""
-        width, height = (int(round(float(v))) for v in camera.size)
+        width, height = (round(float(v)) for v in camera.size)
         (fx, fy), (cx, cy) = camera.f.tolist(), camera.c.tolist()
         d = [float(v) for v in camera.distortion]
         model = {

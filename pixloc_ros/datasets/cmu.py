@@ -44,8 +44,10 @@ def read_cmu(root: Path, models: Path, number: int) -> PosedScene:
     cameras = read_cameras(root / "intrinsics.txt")
     queries, T_queries = read_poses(folder / "camera-poses")
     sfm = read_model(model_folder(models, number))
-    paths = (*(folder / "database" / name for name in sfm.names),
-             *(folder / "query" / name for name in queries))  # fmt: skip
+    paths = (
+        *(folder / "database" / name for name in sfm.names),
+        *(folder / "query" / name for name in queries),
+    )
     check_images(paths)
     kinds = sorted(cameras)
     T_references = transforms.inverse(sfm.T_world_cam)
@@ -54,11 +56,18 @@ def read_cmu(root: Path, models: Path, number: int) -> PosedScene:
     T_cam_world = np.concatenate([T_references, T_queries])
     flat, start = grouped([*observed, *[np.zeros(0, np.int64)] * len(queries)])
     return PosedScene(
-        paths, tuple(cameras[kind] for kind in kinds),
+        paths,
+        tuple(cameras[kind] for kind in kinds),
         np.array([kinds.index(camera_name(path, kinds)) for path in paths]),
-        np.zeros(len(paths), np.int64), T_cam_world, sfm.points, flat, start, pairs, overlap,
+        np.zeros(len(paths), np.int64),
+        T_cam_world,
+        sfm.points,
+        flat,
+        start,
+        pairs,
+        overlap,
         baselines(T_cam_world, pairs),
-    )  # fmt: skip
+    )
 
 
 def query_pairs(
@@ -109,8 +118,9 @@ def read_cameras(path: Path) -> dict[str, Camera]:
             width, height, *parameters = map(float, values)
             cameras[name] = Camera.from_colmap(model, width, height, parameters)
         except (ValueError, DataError) as error:
-            raise DataError(f"{path}, line {number}: not 'name MODEL width height parameters' "
-                            f"({error})") from error
+            raise DataError(
+                f"{path}, line {number}: not 'name MODEL width height parameters' ({error})"
+            ) from error
     return cameras
 
 
@@ -138,8 +148,10 @@ def read_poses(folder: Path) -> tuple[list[str], np.ndarray]:
 def camera_name(path: Path, known: list[str]) -> str:
     parts = path.name.split("_")
     if len(parts) < 3 or parts[2] not in known:
-        raise DataError(f"{path}: its name tells none of the cameras {', '.join(known)} "
-                        "(img_<number>_<camera>_<time>us.jpg)")
+        raise DataError(
+            f"{path}: its name tells none of the cameras {', '.join(known)} "
+            "(img_<number>_<camera>_<time>us.jpg)"
+        )
     return parts[2]
 
 
@@ -149,5 +161,8 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
         lines = path.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read ({error})") from error
-    return [(number, line.split()) for number, line in enumerate(lines, 1)
-            if line.strip() and not line.startswith("#")]
+    return [
+        (number, line.split())
+        for number, line in enumerate(lines, 1)
+        if line.strip() and not line.startswith("#")
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -30,22 +31,32 @@ def read_colmap(model: Path, images: Path, scale: float = 1.0) -> PosedScene:
     flat, start = grouped(observed)
     sizes = np.diff(start)
     return PosedScene(
-        paths, sfm.cameras, sfm.camera_of, np.zeros(len(paths), np.int64), T_cam_world,
-        sfm.points * scale, flat, start, pairs, common / sizes[pairs[:, 0]],
+        paths,
+        sfm.cameras,
+        sfm.camera_of,
+        np.zeros(len(paths), np.int64),
+        T_cam_world,
+        sfm.points * scale,
+        flat,
+        start,
+        pairs,
+        common / sizes[pairs[:, 0]],
         baselines(T_cam_world, pairs),
-    )  # fmt: skip
+    )
 
 
 def observations(sfm: SfmModel) -> list[np.ndarray]:
     """For each image the rows of the points that it observes, each once."""
     bounds = np.searchsorted(sfm.observation_image, np.arange(len(sfm.names) + 1))
     rows = sfm.observation_point
-    return [np.unique(rows[first:last]) for first, last in zip(bounds, bounds[1:])]
+    return [np.unique(rows[first:last]) for first, last in itertools.pairwise(bounds)]
 
 
 def check_images(paths: tuple[Path, ...]) -> None:
     """DataError for the first file that is missing."""
     missing = [path for path in paths if not path.is_file()]
     if missing:
-        raise DataError(f"{missing[0]}: image missing, and {len(missing) - 1} more of "
-                        f"{len(paths)}; is the folder of images the right one?")
+        raise DataError(
+            f"{missing[0]}: image missing, and {len(missing) - 1} more of "
+            f"{len(paths)}; is the folder of images the right one?"
+        )

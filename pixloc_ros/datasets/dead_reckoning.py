@@ -30,9 +30,7 @@ def with_simulated_odometry(
     return replace(drive, odometry=Odometry(stamps_ns, measured))
 
 
-def interpolate_poses(
-    stamps_ns: np.ndarray, poses: np.ndarray, at_ns: np.ndarray
-) -> np.ndarray:
+def interpolate_poses(stamps_ns: np.ndarray, poses: np.ndarray, at_ns: np.ndarray) -> np.ndarray:
     """Poses (M, 4, 4) with increasing stamps (M,), interpolated at ``at_ns`` (N,) -> (N, 4, 4).
 
     ``DataError`` if a stamp lies outside: poses are never extrapolated.

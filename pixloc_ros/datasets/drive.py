@@ -6,9 +6,9 @@ float64 (4, 4) matrices; `T_a_b` maps points of frame b to frame a. Times are in
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Callable, Sequence
 
 import numpy as np
 

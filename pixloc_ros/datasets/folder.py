@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable
 
 import cv2
 import numpy as np
@@ -72,9 +72,7 @@ def write_drive(
     (folder / "camera.json").write_text(
         json.dumps(_camera_to_json(drive.camera, drive.T_base_cam), indent=1) + "\n"
     )
-    _write_csv(
-        folder / "stamps.csv", ("name", "stamp_ns"), zip(names, map(int, drive.stamps_ns))
-    )
+    _write_csv(folder / "stamps.csv", ("name", "stamp_ns"), zip(names, map(int, drive.stamps_ns)))
     if drive.T_map_base is not None:
         rows = ((n, *_pose_row(T)) for n, T in zip(names, drive.T_map_cam))
         _write_csv(folder / "poses.csv", ("name", *_POSE_COLUMNS), rows)
@@ -107,8 +105,16 @@ def _read_own(folder: Path) -> Drive:
             np.array([int(row[0]) for row in rows], np.int64),
             _poses([row[1:] for row in rows], folder / "odometry.csv"),
         )
-    return _drive(folder, folder, names, [stamp_of[n] for n in names], camera, T_base_cam,
-                  T_map_base, odometry)  # fmt: skip
+    return _drive(
+        folder,
+        folder,
+        names,
+        [stamp_of[n] for n in names],
+        camera,
+        T_base_cam,
+        T_map_base,
+        odometry,
+    )
 
 
 def _read_posed(root: Path, session: str | None) -> Drive:
@@ -127,14 +133,28 @@ def _read_posed(root: Path, session: str | None) -> Drive:
     T_map_base = T_map_world @ T_world_cam @ transforms.inverse(T_base_cam)
     period_ns = round(1e9 / float(settings.get("rate_hz", 10)))
     stamps = [i * period_ns for i in range(len(rows))]
-    return _drive(root, root / session if session else root, [r[0] for r in rows], stamps, camera,
-                  T_base_cam, T_map_base, None)  # fmt: skip
+    return _drive(
+        root,
+        root / session if session else root,
+        [r[0] for r in rows],
+        stamps,
+        camera,
+        T_base_cam,
+        T_map_base,
+        None,
+    )
 
 
 def _drive(
-    image_dir: Path, label: Path, names: list[str], stamps_ns: list[int], camera: Camera,
-    T_base_cam: np.ndarray, T_map_base: np.ndarray | None, odometry: Odometry | None,
-) -> Drive:  # fmt: skip
+    image_dir: Path,
+    label: Path,
+    names: list[str],
+    stamps_ns: list[int],
+    camera: Camera,
+    T_base_cam: np.ndarray,
+    T_map_base: np.ndarray | None,
+    odometry: Odometry | None,
+) -> Drive:
     paths = [image_dir / name for name in names]
     missing = [p for p in paths if not p.is_file()]
     if missing:

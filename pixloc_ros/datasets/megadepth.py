@@ -39,9 +39,11 @@ def read_megadepth(root: Path, scene: str) -> PosedScene:
     large = sizes.min(1) >= SMALLEST
     kept = large[read.pairs].all(1)
     return replace(
-        turned(read, turns), pairs=read.pairs[kept], overlap=read.overlap[kept],
+        turned(read, turns),
+        pairs=read.pairs[kept],
+        overlap=read.overlap[kept],
         baseline=read.baseline[kept],
-    )  # fmt: skip
+    )
 
 
 def quarter_turns(R_cam_world: np.ndarray) -> np.ndarray:
@@ -58,22 +60,22 @@ def quarter_turns(R_cam_world: np.ndarray) -> np.ndarray:
 
 def turned(scene: PosedScene, turns: np.ndarray) -> PosedScene:
     """The scene with each image turned counterclockwise by its number of quarter turns (N,)."""
-    kinds, camera_of = np.unique(np.stack([scene.camera_of, turns], 1), axis=0,
-                                 return_inverse=True)  # fmt: skip
+    kinds, camera_of = np.unique(np.stack([scene.camera_of, turns], 1), axis=0, return_inverse=True)
     T = np.array(scene.T_cam_world)
     for count in (1, 2, 3):
         R = np.linalg.matrix_power(QUARTER_TURN, count)
         T[turns == count, :3] = R @ T[turns == count, :3]
     cameras = tuple(turned_camera(scene.cameras[row], count) for row, count in kinds.tolist())
-    return replace(scene, cameras=cameras, camera_of=camera_of.ravel(), turns=turns,
-                   T_cam_world=T)  # fmt: skip
+    return replace(scene, cameras=cameras, camera_of=camera_of.ravel(), turns=turns, T_cam_world=T)
 
 
 def turned_camera(camera: Camera, count: int) -> Camera:
     """The pinhole camera of the image turned counterclockwise by `count` quarter turns."""
     if camera.model != "pinhole":
-        raise DataError(f"a camera of MegaDepth is '{camera.model}', not pinhole; take the "
-                        "undistorted images and models")
+        raise DataError(
+            f"a camera of MegaDepth is '{camera.model}', not pinhole; take the "
+            "undistorted images and models"
+        )
     (w, h), (fx, fy), (cx, cy) = (v.tolist() for v in (camera.size, camera.f, camera.c))
     for _ in range(count):
         w, h, fx, fy, cx, cy = h, w, fy, fx, cy, w - 1 - cx

@@ -128,8 +128,12 @@ def _write(folder: Path, stamp: str, scene: PosedScene) -> None:
     partial.mkdir()
     for name in _ARRAYS:
         np.save(partial / f"{name}.npy", getattr(scene, name))
-    about = {"version": VERSION, "source": stamp, "images": list(map(str, scene.images)),
-             "cameras": [camera.to_dict() for camera in scene.cameras]}  # fmt: skip
+    about = {
+        "version": VERSION,
+        "source": stamp,
+        "images": list(map(str, scene.images)),
+        "cameras": [camera.to_dict() for camera in scene.cameras],
+    }
     (partial / "scene.json").write_text(json.dumps(about))
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(partial, folder)

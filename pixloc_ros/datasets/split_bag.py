@@ -94,8 +94,10 @@ def write_split_bag(
     for leftover in (*partial.glob(f"{path.name}_*.yaml"), partial / "request.json"):
         leftover.unlink()
     partial.rename(path)
-    return {entry["topic_metadata"]["name"]: entry["message_count"]
-            for entry in information["topics_with_message_count"]}  # fmt: skip
+    return {
+        entry["topic_metadata"]["name"]: entry["message_count"]
+        for entry in information["topics_with_message_count"]
+    }
 
 
 def join(parts: Iterable[dict], notes: Mapping[str, str] | None = None) -> dict:
@@ -128,17 +130,23 @@ def _open_partial(path: Path, request: dict) -> Path:
     partial = path.with_name(path.name + ".partial")
     note, text = partial / "request.json", json.dumps(request, sort_keys=True)
     if partial.exists() and (not note.is_file() or note.read_text() != text):
-        raise DataError(f"{partial}: an unfinished bag made with other options; repeat those to "
-                        "go on with it, or remove it")  # fmt: skip
+        raise DataError(
+            f"{partial}: an unfinished bag made with other options; repeat those to "
+            "go on with it, or remove it"
+        )
     partial.mkdir(parents=True, exist_ok=True)
     note.write_text(text)
     return partial
 
 
 def _write_part(
-    partial: Path, name: str, channels: Mapping[str, Channel], events: Iterable[Event], typestore,
+    partial: Path,
+    name: str,
+    channels: Mapping[str, Channel],
+    events: Iterable[Event],
+    typestore,
     storage: str,
-) -> None:  # fmt: skip
+) -> None:
     from rosbags.rosbag2 import StoragePlugin, Writer
 
     folder = partial / name
@@ -146,11 +154,13 @@ def _write_part(
     with Writer(folder, version=9, storage_plugin=StoragePlugin[storage.upper()]) as writer:
         connections = {
             key: writer.add_connection(
-                channel.topic, channel.msgtype, typestore=typestore,
+                channel.topic,
+                channel.msgtype,
+                typestore=typestore,
                 offered_qos_profiles=[qos_profile(channel.latched)],
             )
             for key, channel in channels.items()
-        }  # fmt: skip
+        }
         for event, data in _made(events):
             writer.write(connections[event.channel], event.stamp_ns, data)
     for file in folder.iterdir():

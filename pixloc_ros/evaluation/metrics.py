@@ -79,7 +79,8 @@ def evaluate_track(track: Track, drive: Drive, rate_hz: float = float("nan")) ->
         rotation_max_deg=float(degrees.max()),
         recall=recall(metres, degrees, len(drive)),
         nees_mean=float(np.mean(nees)),
-        nees_inside_95=float(np.mean(nees <= NEES_BOUND_95)) if np.isfinite(nees).all()
+        nees_inside_95=float(np.mean(nees <= NEES_BOUND_95))
+        if np.isfinite(nees).all()
         else float("nan"),
         latency_p50_ms=float(np.percentile(latencies, 50)),
         latency_p95_ms=float(np.percentile(latencies, 95)),
@@ -111,9 +112,7 @@ def recall(metres: np.ndarray, degrees: np.ndarray, frames: int) -> tuple[float,
     )
 
 
-def normalised_errors(
-    poses: np.ndarray, truth: np.ndarray, covariances: np.ndarray
-) -> np.ndarray:
+def normalised_errors(poses: np.ndarray, truth: np.ndarray, covariances: np.ndarray) -> np.ndarray:
     """(N,) normalised estimation error squared, e^T C^-1 e, of poses (N, 4, 4)."""
     errors = np.stack([ros_error(T, reference) for T, reference in zip(poses, truth)])
     return np.einsum("ni,ni->n", errors, np.linalg.solve(covariances, errors[..., None])[..., 0])

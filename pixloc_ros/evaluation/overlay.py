@@ -51,7 +51,7 @@ def _draw_points(picture: np.ndarray, view: PointView, scale: float) -> None:
         inside = ((view.pixels >= 0) & (view.pixels < (width, height))).all(axis=1)
     unit = 1 << _SUBPIXEL_BITS
     for i in sorted(np.flatnonzero(inside), key=lambda i: view.valid[i]):  # aligned ones on top
-        centre = tuple(int(round(v * unit)) for v in view.pixels[i].tolist())
+        centre = tuple(round(v * unit) for v in view.pixels[i].tolist())
         radius = int(radii[i] * unit)
 
         def circle(grown: int, colour: tuple[int, ...], thickness: int) -> None:

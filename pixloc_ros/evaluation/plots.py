@@ -54,8 +54,15 @@ def error_plot(drive: Drive, tracks: list[Track]) -> bytes:
         variances = np.diagonal(first.covariances, axis1=1, axis2=2)
         for axes, columns, unit in ((top, slice(0, 3), 100), (bottom, slice(3, 6), 180 / np.pi)):
             bound = 3 * np.sqrt(variances[:, columns].sum(axis=1)) * unit
-            axes.fill_between(seconds, 0, bound, color=_COLOURS[0], alpha=0.12, lw=0,
-                              label=f"3 sigma, {first.name}")  # fmt: skip
+            axes.fill_between(
+                seconds,
+                0,
+                bound,
+                color=_COLOURS[0],
+                alpha=0.12,
+                lw=0,
+                label=f"3 sigma, {first.name}",
+            )
     top.set_ylabel("position error (cm)")
     bottom.set_ylabel("rotation error (deg)")
     bottom.set_xlabel("time (s)")
@@ -73,8 +80,13 @@ def latency_plot(tracks: list[Track]) -> bytes:
     for track, colour in zip(tracks, _COLOURS):
         values = track.latencies_ms[np.isfinite(track.latencies_ms)]
         p50, p95 = np.percentile(values, [50, 95])
-        axes.hist(values, bins=40, color=colour, alpha=0.6,
-                  label=f"{track.name}: p50 {p50:.0f} ms, p95 {p95:.0f} ms")  # fmt: skip
+        axes.hist(
+            values,
+            bins=40,
+            color=colour,
+            alpha=0.6,
+            label=f"{track.name}: p50 {p50:.0f} ms, p95 {p95:.0f} ms",
+        )
         for value in (p50, p95):
             axes.axvline(value, color=colour, lw=1, ls="--")
     axes.set_xlabel("latency (ms)")

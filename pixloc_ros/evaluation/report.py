@@ -82,8 +82,7 @@ _FIGURES = {
         m.rotation_median_deg, m.rotation_p95_deg, ".3f", "deg"
     ),
     "rotation error largest": lambda m: _number(m.rotation_max_deg, ".2f", "deg"),
-    "recall at "
-    + ", ".join(f"{m:g} m {deg:g} deg" for m, deg in RECALL_THRESHOLDS): lambda m: (
+    "recall at " + ", ".join(f"{m:g} m {deg:g} deg" for m, deg in RECALL_THRESHOLDS): lambda m: (
         "-"
         if math.isnan(m.position_median_m) and m.localized
         else " / ".join(f"{100 * share:.1f}" for share in m.recall) + " %"
@@ -117,15 +116,36 @@ def write_frames(path: str | Path, run: RunResult) -> None:
     """What the tracker said about each frame, as CSV."""
     with Path(path).open("w", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow(("stamp_ns", "state", "accepted", "points", "inliers", "cost",
-                         "correction_m", "correction_deg", "total_ms", "reasons"))  # fmt: skip
+        writer.writerow(
+            (
+                "stamp_ns",
+                "state",
+                "accepted",
+                "points",
+                "inliers",
+                "cost",
+                "correction_m",
+                "correction_deg",
+                "total_ms",
+                "reasons",
+            )
+        )
         for r in run.results:
             metres, radians = r.correction
-            writer.writerow((r.stamp_ns, r.state.value, int(r.accepted), r.num_points,
-                             r.num_inliers, f"{r.cost:.5f}", f"{metres:.4f}",
-                             f"{math.degrees(radians):.4f}",
-                             f"{r.timings_ms.get('total', math.nan):.2f}",
-                             "; ".join(r.reasons)))  # fmt: skip
+            writer.writerow(
+                (
+                    r.stamp_ns,
+                    r.state.value,
+                    int(r.accepted),
+                    r.num_points,
+                    r.num_inliers,
+                    f"{r.cost:.5f}",
+                    f"{metres:.4f}",
+                    f"{math.degrees(radians):.4f}",
+                    f"{r.timings_ms.get('total', math.nan):.2f}",
+                    "; ".join(r.reasons),
+                )
+            )
 
 
 def _clean(value):
@@ -149,8 +169,10 @@ def sample_overlays(run: RunResult, longer_side: int = 960) -> dict[str, bytes]:
         if factor < 1:
             canvas = cv2.resize(canvas, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
         png = cv2.imencode(".png", cv2.cvtColor(canvas, cv2.COLOR_RGB2BGR))[1].tobytes()
-        pictures[f"Frame {i}: map points where the estimated pose puts them; green where the "
-                 "image agrees with the map, red where it does not"] = png  # fmt: skip
+        pictures[
+            f"Frame {i}: map points where the estimated pose puts them; green where the "
+            "image agrees with the map, red where it does not"
+        ] = png
     return pictures
 
 

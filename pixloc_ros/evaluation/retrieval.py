@@ -78,6 +78,8 @@ def map_from_model(feature_map: FeatureMap, T_world_cam: Mapping[str, np.ndarray
     moved = T_map_world @ np.stack([T_world_cam[name] for name in common])
     metres, _ = transforms.pose_error(moved, np.stack([T_map_cam[name] for name in common]))
     if metres.max() > 1e-3:
-        raise DataError(f"{feature_map.path} and the model differ by up to {metres.max():.3g} m; "
-                        "build the map with --scale 1")  # fmt: skip
+        raise DataError(
+            f"{feature_map.path} and the model differ by up to {metres.max():.3g} m; "
+            "build the map with --scale 1"
+        )
     return T_map_world

@@ -14,8 +14,17 @@ from pixloc_ros.core.geometry import transforms
 
 _UPPER = np.triu_indices(6)
 #: stamp in ns, T_map_base, and the upper triangle of its covariance (m, rad; ROS order).
-POSE_COLUMNS = ("stamp_ns", "x", "y", "z", "qx", "qy", "qz", "qw",
-                *(f"c{i}{j}" for i, j in zip(*_UPPER)))  # fmt: skip
+POSE_COLUMNS = (
+    "stamp_ns",
+    "x",
+    "y",
+    "z",
+    "qx",
+    "qy",
+    "qz",
+    "qw",
+    *(f"c{i}{j}" for i, j in zip(*_UPPER)),
+)
 
 
 @dataclass(frozen=True)
@@ -84,7 +93,7 @@ def write_poses(
 
 
 def read_poses(path: str | Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Stamps (N,) int64 in ns, poses (N, 4, 4) and covariances (N, 6, 6) as `write_poses` left them.
+    """Stamps (N,) int64 in ns, poses (N, 4, 4), covariances (N, 6, 6) as `write_poses` left them.
 
     ``DataError`` names the file and the line that is none.
     """
@@ -92,8 +101,10 @@ def read_poses(path: str | Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     with Path(path).open(newline="") as stream:
         lines = csv.reader(stream)
         if tuple(next(lines, ())) != POSE_COLUMNS:
-            raise DataError(f"{path}: not a file of poses with covariances; its first line should "
-                            f"be {','.join(POSE_COLUMNS)}")  # fmt: skip
+            raise DataError(
+                f"{path}: not a file of poses with covariances; its first line should "
+                f"be {','.join(POSE_COLUMNS)}"
+            )
         for number, fields in enumerate(lines, start=2):
             try:
                 if len(fields) != len(POSE_COLUMNS):
@@ -115,10 +126,18 @@ def read_live(folder: str | Path) -> Track:
     folder = Path(folder)
     for name in ("poses.csv", "latency.csv"):
         if not (folder / name).is_file():
-            raise DataError(f"{folder}: no recording of a live run ({name} is missing); make one "
-                            "with pose_recorder or demo")  # fmt: skip
+            raise DataError(
+                f"{folder}: no recording of a live run ({name} is missing); make one "
+                "with pose_recorder or demo"
+            )
     stamps_ns, poses, covariances = read_poses(folder / "poses.csv")
     with (folder / "latency.csv").open(newline="") as stream:
         latency = {int(row["stamp_ns"]): float(row["latency_ms"]) for row in csv.DictReader(stream)}
-    return Track("live", stamps_ns, poses, np.ones(len(stamps_ns), bool), covariances,
-                 np.array([latency.get(int(s), np.nan) for s in stamps_ns]))  # fmt: skip
+    return Track(
+        "live",
+        stamps_ns,
+        poses,
+        np.ones(len(stamps_ns), bool),
+        covariances,
+        np.array([latency.get(int(s), np.nan) for s in stamps_ns]),
+    )

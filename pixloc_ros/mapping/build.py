@@ -134,7 +134,7 @@ class _Cache:
 
     def get(self, keyframe: Keyframe) -> Tensors:
         with safe_open(str(self._path(keyframe)), framework="pt") as content:
-            return {key: content.get_tensor(key) for key in content.keys()}
+            return {key: content.get_tensor(key) for key in content.keys()}  # noqa: SIM118 (no mapping)
 
     def _path(self, keyframe: Keyframe) -> Path:
         name = hashlib.sha256(keyframe.name.encode()).hexdigest()[:24]

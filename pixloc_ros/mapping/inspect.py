@@ -175,16 +175,30 @@ def draw(feature_map: FeatureMap, path: Path, max_points: int = 200_000) -> None
     size = high - low
     figure, axes = pyplot.subplots(figsize=(9 * min(1.6, max(0.7, size[0] / size[1])) + 1.5, 9))
     lowest, highest = np.percentile(points[:, 2], [2, 98]) if len(points) else (0, 1)
-    dots = axes.scatter(*points[:, :2].T, c=points[:, 2], s=2, cmap="viridis",
-                        vmin=lowest, vmax=highest, linewidths=0)  # fmt: skip
-    axes.quiver(*position.T, *axis.T, color="tab:red", angles="xy", width=0.002,
-                scale_units="xy", scale=0.5)  # fmt: skip
+    dots = axes.scatter(
+        *points[:, :2].T,
+        c=points[:, 2],
+        s=2,
+        cmap="viridis",
+        vmin=lowest,
+        vmax=highest,
+        linewidths=0,
+    )
+    axes.quiver(
+        *position.T, *axis.T, color="tab:red", angles="xy", width=0.002, scale_units="xy", scale=0.5
+    )
     step = feature_map.info.tile_size
     axes.set_xticks(np.arange(np.floor(low[0] / step), np.ceil(high[0] / step) + 1) * step)
     axes.set_yticks(np.arange(np.floor(low[1] / step), np.ceil(high[1] / step) + 1) * step)
-    axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal",
-             xlabel="x (m)", ylabel="y (m)", title=f"{feature_map.path.name}: "
-             f"{feature_map.info.num_keyframes} keyframes, {feature_map.info.num_points} points")
+    axes.set(
+        xlim=(low[0], high[0]),
+        ylim=(low[1], high[1]),
+        aspect="equal",
+        xlabel="x (m)",
+        ylabel="y (m)",
+        title=f"{feature_map.path.name}: "
+        f"{feature_map.info.num_keyframes} keyframes, {feature_map.info.num_points} points",
+    )
     axes.grid(alpha=0.3)
     figure.colorbar(dots, label="height z (m)", shrink=0.7)
     figure.savefig(path, dpi=110, bbox_inches="tight")

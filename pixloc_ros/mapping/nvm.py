@@ -104,8 +104,12 @@ def _read_points(lines: _Lines, images: int, progress: Progress | None) -> _Poin
         image.extend(seen[:, 0].astype(int).tolist())
         uv.extend(seen[:, 2:].ravel().tolist())
         first.append(len(image))
-    return _Points(np.array(xyz).reshape(-1, 3), np.array(first), np.array(image, np.int64),
-                   np.array(uv, np.float32).reshape(-1, 2))  # fmt: skip
+    return _Points(
+        np.array(xyz).reshape(-1, 3),
+        np.array(first),
+        np.array(image, np.int64),
+        np.array(uv, np.float32).reshape(-1, 2),
+    )
 
 
 def _pose(values: np.ndarray) -> np.ndarray:

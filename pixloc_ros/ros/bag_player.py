@@ -2,6 +2,7 @@
 
 Messages pass through as the bytes they were recorded as. On a robot `ros2 bag play` does this job.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -104,11 +105,14 @@ def publisher_qos(connection) -> QoSProfile:
     offered = getattr(connection.ext, "offered_qos_profiles", [])
     best_effort = bool(offered) and all(q.reliability.name == "BEST_EFFORT" for q in offered)
     latched = connection.topic == STATIC or any(
-        q.durability.name == "TRANSIENT_LOCAL" for q in offered)
+        q.durability.name == "TRANSIENT_LOCAL" for q in offered
+    )
     return QoSProfile(
-        history=HistoryPolicy.KEEP_LAST, depth=10,
+        history=HistoryPolicy.KEEP_LAST,
+        depth=10,
         reliability=ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE,
-        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE)
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
+    )
 
 
 class Player:
@@ -121,8 +125,11 @@ class Player:
     def __init__(self, node: Node, bag: Bag, rate: float, clock_hz: float, log: Path | None):
         self._bag, self._rate = bag, rate
         self._clock_step_ns = int(1e9 / clock_hz) if clock_hz > 0 else None
-        self._publishers = {topic: node.create_publisher(kind, topic, bag.qos[topic])
-                            for topic, kind in bag.topics.items() if topic != "/clock"}
+        self._publishers = {
+            topic: node.create_publisher(kind, topic, bag.qos[topic])
+            for topic, kind in bag.topics.items()
+            if topic != "/clock"
+        }
         self._clock = node.create_publisher(Clock, "/clock", 10) if clock_hz > 0 else None
         self._log = contextlib.nullcontext() if log is None else log.open("w", newline="")
         self._stop = threading.Event()
@@ -134,8 +141,11 @@ class Player:
 
     def wait_for_readers(self, timeout_s: float) -> list[str]:
         """Wait until images and odometry have subscribers; the topics that have none."""
-        awaited = [t for t, kind in self._bag.types.items() if kind in AWAITED_TYPES
-                   and "ground_truth" not in t]
+        awaited = [
+            t
+            for t, kind in self._bag.types.items()
+            if kind in AWAITED_TYPES and "ground_truth" not in t
+        ]
         deadline = time.monotonic() + timeout_s
         while not self._stop.is_set():
             missing = [t for t in awaited if self._publishers[t].get_subscription_count() == 0]
@@ -185,8 +195,12 @@ class Player:
     def _tell(self, time_ns: int) -> None:
         if sys.stderr.isatty():
             done, whole = time_ns - self._bag.start_ns, self._bag.end_ns - self._bag.start_ns
-            print(f"\r{done * 1e-9:7.1f} / {whole * 1e-9:.1f} s, {self.sent} messages ",
-                  end="", file=sys.stderr, flush=True)
+            print(
+                f"\r{done * 1e-9:7.1f} / {whole * 1e-9:.1f} s, {self.sent} messages ",
+                end="",
+                file=sys.stderr,
+                flush=True,
+            )
 
 
 def header_stamp_ns(data: bytes) -> int:
@@ -213,8 +227,11 @@ def main(arguments: list[str] | None = None) -> int:
         if options.wait_for_subscribers:
             missing = player.wait_for_readers(options.wait_for_subscribers)
             if missing:
-                print(f"error: nobody subscribes to {', '.join(missing)} after "
-                      f"{options.wait_for_subscribers:g} s", file=sys.stderr)
+                print(
+                    f"error: nobody subscribes to {', '.join(missing)} after "
+                    f"{options.wait_for_subscribers:g} s",
+                    file=sys.stderr,
+                )
                 return 3
         player.play(options.start, options.loop)
         if sys.stderr.isatty():
@@ -236,17 +253,32 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bag_player", description=__doc__.split("\n")[0])
     parser.add_argument("bag", type=Path, help="rosbag2 folder (holds metadata.yaml)")
     parser.add_argument("--rate", type=_positive, default=1.0, help="speed, 1 = as recorded")
-    parser.add_argument("--clock", type=float, nargs="?", const=40.0, default=0.0, metavar="HZ",
-                        help="publish /clock, at 40 Hz unless said otherwise (a bag's own /clock "
-                             "is never played)")
+    parser.add_argument(
+        "--clock",
+        type=float,
+        nargs="?",
+        const=40.0,
+        default=0.0,
+        metavar="HZ",
+        help="publish /clock, at 40 Hz unless said otherwise (a bag's own /clock is never played)",
+    )
     parser.add_argument("--loop", action="store_true", help="begin again at the end")
-    parser.add_argument("--start", type=float, default=0.0, metavar="S",
-                        help="leave out the first seconds")
-    parser.add_argument("--wait-for-subscribers", type=float, nargs="?", const=60.0, default=0.0,
-                        metavar="S", help="start when images and odometry have readers; give up "
-                        "with status 3 after S seconds (60)")
-    parser.add_argument("--log", type=Path, metavar="CSV",
-                        help="write stamp and wall time of every image sent")
+    parser.add_argument(
+        "--start", type=float, default=0.0, metavar="S", help="leave out the first seconds"
+    )
+    parser.add_argument(
+        "--wait-for-subscribers",
+        type=float,
+        nargs="?",
+        const=60.0,
+        default=0.0,
+        metavar="S",
+        help="start when images and odometry have readers; give up "
+        "with status 3 after S seconds (60)",
+    )
+    parser.add_argument(
+        "--log", type=Path, metavar="CSV", help="write stamp and wall time of every image sent"
+    )
     return parser
 
 

@@ -1,4 +1,5 @@
 """ROS messages to and from the plain types of the core. Every refusal is a DataError."""
+
 from __future__ import annotations
 
 import math
@@ -37,6 +38,7 @@ def header(stamp_ns: int, frame_id: str) -> Header:
 
 # ------------------------------------------------------------------------------------- images
 
+
 def image_to_array(message: Image | CompressedImage) -> np.ndarray:
     """uint8 (H, W, 3) RGB, or (H, W) for gray images. rgb8 and mono8 are not copied.
 
@@ -47,8 +49,10 @@ def image_to_array(message: Image | CompressedImage) -> np.ndarray:
     if message.width == 0 or message.height == 0:
         raise DataError(f"the image is empty ({message.width}x{message.height})")
     if len(message.data) < message.step * message.height:
-        raise DataError(f"the image holds {len(message.data)} bytes, but {message.height} rows of "
-                        f"{message.step} bytes were announced")
+        raise DataError(
+            f"the image holds {len(message.data)} bytes, but {message.height} rows of "
+            f"{message.step} bytes were announced"
+        )
     if message.encoding in ("rgb8", "mono8"):
         return _view(message, 3 if message.encoding == "rgb8" else 1)
     target = "mono8" if message.encoding in _GRAY_ENCODINGS else "rgb8"
@@ -56,26 +60,35 @@ def image_to_array(message: Image | CompressedImage) -> np.ndarray:
         return _BRIDGE.imgmsg_to_cv2(_named_by_color(message), desired_encoding=target)
     except (CvBridgeError, cv2.error, KeyError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise DataError(f"images of encoding '{message.encoding}' cannot be read as a picture "
-                        f"({reason}); known are rgb8, bgr8, rgba8, bgra8, mono8, mono16 and the "
-                        "bayer patterns") from error
+        raise DataError(
+            f"images of encoding '{message.encoding}' cannot be read as a picture "
+            f"({reason}); known are rgb8, bgr8, rgba8, bgra8, mono8, mono16 and the "
+            "bayer patterns"
+        ) from error
 
 
 def array_to_image(array: np.ndarray, image_header: Header) -> Image:
     """An rgb8 or mono8 message of a uint8 (H, W, 3) or (H, W) array."""
     channels = 1 if array.ndim == 2 else 3
-    message = Image(header=image_header, height=array.shape[0], width=array.shape[1],
-                    encoding="mono8" if channels == 1 else "rgb8", step=array.shape[1] * channels)
+    message = Image(
+        header=image_header,
+        height=array.shape[0],
+        width=array.shape[1],
+        encoding="mono8" if channels == 1 else "rgb8",
+        step=array.shape[1] * channels,
+    )
     message.data = np.ascontiguousarray(array).tobytes()
     return message
 
 
 def _view(message: Image, channels: int) -> np.ndarray:
     if message.step < message.width * channels:
-        raise DataError(f"the image's rows hold {message.step} bytes, too few for {message.width} "
-                        f"{message.encoding} pixels")
+        raise DataError(
+            f"the image's rows hold {message.step} bytes, too few for {message.width} "
+            f"{message.encoding} pixels"
+        )
     rows = np.frombuffer(message.data, np.uint8, message.step * message.height)
-    rows = rows.reshape(message.height, message.step)[:, :message.width * channels]
+    rows = rows.reshape(message.height, message.step)[:, : message.width * channels]
     return rows if channels == 1 else rows.reshape(message.height, message.width, 3)
 
 
@@ -84,8 +97,15 @@ def _named_by_color(message: Image) -> Image:
     named = {"8UC1": "mono8", "16UC1": "mono16", "8UC3": "bgr8"}.get(message.encoding)
     if named is None:
         return message
-    return Image(header=message.header, height=message.height, width=message.width, encoding=named,
-                 is_bigendian=message.is_bigendian, step=message.step, data=message.data)
+    return Image(
+        header=message.header,
+        height=message.height,
+        width=message.width,
+        encoding=named,
+        is_bigendian=message.is_bigendian,
+        step=message.step,
+        data=message.data,
+    )
 
 
 def _decode(message: CompressedImage) -> np.ndarray:
@@ -93,12 +113,14 @@ def _decode(message: CompressedImage) -> np.ndarray:
     flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_IGNORE_ORIENTATION
     picture = cv2.imdecode(data, flags) if data.size else None
     if picture is None:
-        raise DataError(f"the compressed image (format '{message.format}', {data.size} bytes) "
-                        "cannot be decoded")
+        raise DataError(
+            f"the compressed image (format '{message.format}', {data.size} bytes) cannot be decoded"
+        )
     return picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
 
 
 # ------------------------------------------------------------------------------------- cameras
+
 
 def camera_from_info(info: CameraInfo, width: int, height: int, rectified: bool = False) -> Camera:
     """The camera of an image of that size.
@@ -112,8 +134,10 @@ def camera_from_info(info: CameraInfo, width: int, height: int, rectified: bool 
     else:
         k, model, distortion = list(info.k), info.distortion_model, list(info.d)
     if not (k[0] > 0 and k[4] > 0 and all(map(math.isfinite, [*k, *distortion]))):
-        raise DataError(f"camera_info is not calibrated ({'P' if rectified else 'K'} holds no "
-                        "focal length); calibrate the camera or publish its calibration")
+        raise DataError(
+            f"camera_info is not calibrated ({'P' if rectified else 'K'} holds no "
+            "focal length); calibrate the camera or publish its calibration"
+        )
     full_width, full_height = info.width or width, info.height or height
     try:
         camera = Camera.from_ros(model, full_width, full_height, k, distortion)
@@ -127,11 +151,13 @@ def camera_from_info(info: CameraInfo, width: int, height: int, rectified: bool 
     if abs(scale_x / scale_y - 1.0) > 0.01:
         raise DataError(
             f"the image is {width}x{height}, but camera_info speaks of {full_width}x{full_height}: "
-            "they do not belong together (wrong topic, or cropped without a region of interest?)")
+            "they do not belong together (wrong topic, or cropped without a region of interest?)"
+        )
     return camera if scale_x == scale_y == 1.0 else camera.scale(scale_x, scale_y)
 
 
 # ------------------------------------------------------------------------------------- poses
+
 
 def pose_to_matrix(pose: Pose) -> np.ndarray:
     """(4, 4) of a pose message. DataError: NaN, infinity, or a quaternion of no length."""
@@ -170,13 +196,18 @@ def matrix_to_transform(T: np.ndarray) -> Transform:
     return transform
 
 
-def rpy_to_matrix(x: float, y: float, z: float, roll: float, pitch: float, yaw: float
-                  ) -> np.ndarray:
+def rpy_to_matrix(
+    x: float, y: float, z: float, roll: float, pitch: float, yaw: float
+) -> np.ndarray:
     """(4, 4) of a position and fixed-axis angles: Rz(yaw) Ry(pitch) Rx(roll) (REP-103)."""
     (sr, cr), (sp, cp), (sy, cy) = ((math.sin(a), math.cos(a)) for a in (roll, pitch, yaw))
-    R = np.array([[cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr],
-                  [sy * cp, sy * sp * sr + cy * cr, sy * sp * cr - cy * sr],
-                  [-sp, cp * sr, cp * cr]])
+    R = np.array(
+        [
+            [cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr],
+            [sy * cp, sy * sp * sr + cy * cr, sy * sp * cr - cy * sr],
+            [-sp, cp * sr, cp * cr],
+        ]
+    )
     return transforms.from_Rt(R, np.array([x, y, z], dtype=float))
 
 
@@ -212,12 +243,23 @@ def _matrix(translation, quaternion) -> np.ndarray:
 
 # ------------------------------------------------------------------------------------- points
 
+
 def points_to_cloud(points: np.ndarray, cloud_header: Header) -> PointCloud2:
     """An unorganised cloud of float32 x, y, z from (N, 3)."""
     data = np.ascontiguousarray(points, dtype="<f4")
-    fields = [PointField(name=name, offset=4 * i, datatype=PointField.FLOAT32, count=1)
-              for i, name in enumerate("xyz")]
-    cloud = PointCloud2(header=cloud_header, height=1, width=len(data), fields=fields,
-                        is_bigendian=False, point_step=12, row_step=12 * len(data), is_dense=True)
+    fields = [
+        PointField(name=name, offset=4 * i, datatype=PointField.FLOAT32, count=1)
+        for i, name in enumerate("xyz")
+    ]
+    cloud = PointCloud2(
+        header=cloud_header,
+        height=1,
+        width=len(data),
+        fields=fields,
+        is_bigendian=False,
+        point_step=12,
+        row_step=12 * len(data),
+        is_dense=True,
+    )
     cloud.data = data.tobytes()
     return cloud

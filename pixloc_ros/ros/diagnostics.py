@@ -1,4 +1,5 @@
 """What /diagnostics says; keys and levels are listed in docs/diagnostics.md."""
+
 from __future__ import annotations
 
 import math
@@ -11,10 +12,18 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from pixloc_ros.core.tracker import FrameResult, TrackState
 from pixloc_ros.ros.inputs import Input
 
-OK, WARN, ERROR, STALE = (DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR,
-                          DiagnosticStatus.STALE)
-STATE_LEVELS = {TrackState.TRACKING: OK, TrackState.COASTING: WARN,
-                TrackState.UNINITIALIZED: WARN, TrackState.LOST: ERROR}
+OK, WARN, ERROR, STALE = (
+    DiagnosticStatus.OK,
+    DiagnosticStatus.WARN,
+    DiagnosticStatus.ERROR,
+    DiagnosticStatus.STALE,
+)
+STATE_LEVELS = {
+    TrackState.TRACKING: OK,
+    TrackState.COASTING: WARN,
+    TrackState.UNINITIALIZED: WARN,
+    TrackState.LOST: ERROR,
+}
 # A worker that is this long (s) at one frame hangs in its device.
 STALLED_AFTER = 5.0
 
@@ -65,25 +74,35 @@ def pose_status(name: str, statistics: Statistics, state: TrackState) -> Diagnos
         message = "no initial pose: send initialpose, or set set_initial_pose"
     elif state is TrackState.LOST:
         message = "lost: send initialpose"
-    values = dict(state=state.value, frames=statistics.processed, accepted=statistics.accepted,
-                  resets=statistics.resets)
+    values = dict(
+        state=state.value,
+        frames=statistics.processed,
+        accepted=statistics.accepted,
+        resets=statistics.resets,
+    )
     if result is not None:
         values.update(
-            reasons="; ".join(result.reasons) or "none", points=result.num_points,
-            inliers=result.num_inliers, cost=result.cost, correction_m=result.correction[0],
-            correction_deg=math.degrees(result.correction[1]))
+            reasons="; ".join(result.reasons) or "none",
+            points=result.num_points,
+            inliers=result.num_inliers,
+            cost=result.cost,
+            correction_m=result.correction[0],
+            correction_deg=math.degrees(result.correction[1]),
+        )
         if result.reasons and state in (TrackState.COASTING, TrackState.LOST):
             message += f" ({result.reasons[0]})"
         if result.covariance is not None:
             std = np.sqrt(np.diag(result.covariance))
-            values.update(std_x_m=std[0], std_y_m=std[1], std_z_m=std[2],
-                          std_yaw_deg=math.degrees(std[5]))
+            values.update(
+                std_x_m=std[0], std_y_m=std[1], std_z_m=std[2], std_yaw_deg=math.degrees(std[5])
+            )
     values.update({f"rejected: {why}": n for why, n in statistics.rejections.most_common(8)})
     return _status(name, STATE_LEVELS[state], message, **values)
 
 
-def inputs_status(name: str, inputs: list[Input], timeout_s: float, clock_offset_s: float,
-                  clock_problem: str) -> DiagnosticStatus:
+def inputs_status(
+    name: str, inputs: list[Input], timeout_s: float, clock_offset_s: float, clock_problem: str
+) -> DiagnosticStatus:
     """Every subscribed topic: rate, silence, refused messages, QoS conflicts.
 
     clock_offset_s: node's clock minus the newest image stamp. clock_problem: "" or what is wrong.
@@ -108,8 +127,7 @@ def inputs_status(name: str, inputs: list[Input], timeout_s: float, clock_offset
     return _status(name, level, "; ".join(silent + warnings) or "all inputs arrive", **values)
 
 
-def timing_status(name: str, statistics: Statistics, busy_s: float, now: float
-                  ) -> DiagnosticStatus:
+def timing_status(name: str, statistics: Statistics, busy_s: float, now: float) -> DiagnosticStatus:
     """How fast frames are worked off. busy_s: how long the current frame has been worked on."""
     values = dict(rate_hz=statistics.rate(now), dropped=statistics.dropped, busy_s=busy_s)
     if statistics.latencies:
@@ -118,24 +136,36 @@ def timing_status(name: str, statistics: Statistics, busy_s: float, now: float
     if statistics.result is not None:
         values.update({f"{part}_ms": ms for part, ms in statistics.result.timings_ms.items()})
     if busy_s > STALLED_AFTER:
-        return _status(name, ERROR, f"the worker has been busy with one frame for {busy_s:.0f} s",
-                       **values)
+        return _status(
+            name, ERROR, f"the worker has been busy with one frame for {busy_s:.0f} s", **values
+        )
     return _status(name, OK, f"{values['rate_hz']:.1f} frames/s", **values)
 
 
-def tf_status(name: str, broadcasting: bool, sent: bool, other_sender: str | None
-              ) -> DiagnosticStatus:
+def tf_status(
+    name: str, broadcasting: bool, sent: bool, other_sender: str | None
+) -> DiagnosticStatus:
     """map -> odom: whether it is sent, and whether somebody else sends it too."""
     values = dict(tf_broadcast=broadcasting, sending=sent, other_sender=other_sender or "none")
     if other_sender and broadcasting:
-        return _status(name, ERROR, "somebody else sends a parent of the odometry frame too "
-                       f"({other_sender}); stop it or set tf_broadcast to false", **values)
+        return _status(
+            name,
+            ERROR,
+            "somebody else sends a parent of the odometry frame too "
+            f"({other_sender}); stop it or set tf_broadcast to false",
+            **values,
+        )
     return _status(name, OK, "sending" if sent else "not sending", **values)
 
 
 def _status(name: str, level: bytes, message: str, **values) -> DiagnosticStatus:
-    return DiagnosticStatus(level=level, name=name, message=message, hardware_id="pixloc_ros",
-                            values=[KeyValue(key=k, value=_text(v)) for k, v in values.items()])
+    return DiagnosticStatus(
+        level=level,
+        name=name,
+        message=message,
+        hardware_id="pixloc_ros",
+        values=[KeyValue(key=k, value=_text(v)) for k, v in values.items()],
+    )
 
 
 def _text(value) -> str:

@@ -1,4 +1,5 @@
 """Prints what lives in the ROS graph as JSON: nodes, topics, types, QoS and rates."""
+
 from __future__ import annotations
 
 import argparse
@@ -31,14 +32,18 @@ class GraphProbe(Node):
         """The graph as it is now; rates in messages a second since the start."""
         seconds = time.monotonic() - self._began
         own = self.get_fully_qualified_name()
-        nodes = [f"{namespace.rstrip('/')}/{name}"
-                 for name, namespace in self.get_node_names_and_namespaces()]
+        nodes = [
+            f"{namespace.rstrip('/')}/{name}"
+            for name, namespace in self.get_node_names_and_namespaces()
+        ]
         topics = {}
         for topic, types in sorted(self.get_topic_names_and_types()):
             topics[topic] = {
-                "types": types, "rate_hz": round(self._counts[topic] / seconds, 2),
+                "types": types,
+                "rate_hz": round(self._counts[topic] / seconds, 2),
                 "publishers": _endpoints(self.get_publishers_info_by_topic(topic), own),
-                "subscriptions": _endpoints(self.get_subscriptions_info_by_topic(topic), own)}
+                "subscriptions": _endpoints(self.get_subscriptions_info_by_topic(topic), own),
+            }
         return {"seconds": round(seconds, 2), "nodes": sorted(set(nodes) - {own}), "topics": topics}
 
     def _listen(self) -> None:
@@ -51,15 +56,21 @@ class GraphProbe(Node):
             except DataError:
                 continue  # a type that is not installed is still listed, only not counted
             qos = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)
-            self.create_subscription(kind, topic, lambda _, t=topic: self._counts.update([t]), qos,
-                                     raw=True)
+            self.create_subscription(
+                kind, topic, lambda _, t=topic: self._counts.update([t]), qos, raw=True
+            )
 
 
 def _endpoints(infos, own: str) -> list[dict]:
-    return [{"node": name, "reliability": info.qos_profile.reliability.name.lower(),
-             "durability": info.qos_profile.durability.name.lower()}
-            for info in infos
-            if (name := f"{info.node_namespace.rstrip('/')}/{info.node_name}") != own]
+    return [
+        {
+            "node": name,
+            "reliability": info.qos_profile.reliability.name.lower(),
+            "durability": info.qos_profile.durability.name.lower(),
+        }
+        for info in infos
+        if (name := f"{info.node_namespace.rstrip('/')}/{info.node_name}") != own
+    ]
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,4 +1,5 @@
 """Subscriptions that say when they are silent, refused or wrongly connected."""
+
 from __future__ import annotations
 
 import math
@@ -15,8 +16,15 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy, qos_policy_n
 def sensor_qos(reliability: str, depth: int) -> QoSProfile:
     """Volatile, keep the last `depth`; "best_effort" hears every publisher, "reliable" only
     reliable ones."""
-    return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=(
-        ReliabilityPolicy.RELIABLE if reliability == "reliable" else ReliabilityPolicy.BEST_EFFORT))
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=depth,
+        reliability=(
+            ReliabilityPolicy.RELIABLE
+            if reliability == "reliable"
+            else ReliabilityPolicy.BEST_EFFORT
+        ),
+    )
 
 
 class Input:
@@ -25,8 +33,16 @@ class Input:
     watched: silence counts as a fault. Times are seconds of the monotonic clock.
     """
 
-    def __init__(self, node: Node, name: str, message_type: type, topic: str,
-                 callback: Callable[[Any], None], qos: QoSProfile, watched: bool = True):
+    def __init__(
+        self,
+        node: Node,
+        name: str,
+        message_type: type,
+        topic: str,
+        callback: Callable[[Any], None],
+        qos: QoSProfile,
+        watched: bool = True,
+    ):
         self.name = name
         self.topic = node.resolve_topic_name(topic)
         self.watched = watched
@@ -42,9 +58,14 @@ class Input:
         self._since = time.monotonic()
         self._said_silent = False
         self._subscription = node.create_subscription(
-            message_type, topic, self._on_message, qos,
+            message_type,
+            topic,
+            self._on_message,
+            qos,
             event_callbacks=SubscriptionEventCallbacks(
-                incompatible_qos=self._on_incompatible_qos, use_default_callbacks=False))
+                incompatible_qos=self._on_incompatible_qos, use_default_callbacks=False
+            ),
+        )
 
     def refuse(self, reason: str) -> None:
         """Count a message that could not be used."""
@@ -91,8 +112,10 @@ class Input:
         others = {info.topic_type for info in publishers} - {expected}
         if others:
             return f"it is published as {', '.join(sorted(others))}, but {expected} is wanted"
-        return (f"{len(publishers)} publisher(s) known, but nothing arrives (paused, or large "
-                "images lost on the way: see the README on the Fast DDS profile)")
+        return (
+            f"{len(publishers)} publisher(s) known, but nothing arrives (paused, or large "
+            "images lost on the way: see the README on the Fast DDS profile)"
+        )
 
     def _on_message(self, message: Any) -> None:
         self.count += 1
@@ -103,5 +126,6 @@ class Input:
         policy = qos_policy_name_from_kind(event.last_policy_kind)
         self.qos_conflict = (
             f"{event.total_count} publisher(s) offer another {policy.lower()} than this node asks "
-            "for, so DDS does not connect them; set the parameter reliability to best_effort")
+            "for, so DDS does not connect them; set the parameter reliability to best_effort"
+        )
         self._node.get_logger().warning(f"{self.topic}: {self.qos_conflict}")

@@ -1,4 +1,5 @@
 """The lifecycle node `localizer`: images and odometry in, poses and map -> odom out."""
+
 from __future__ import annotations
 
 import argparse
@@ -31,6 +32,7 @@ from pixloc_ros.ros.transforms import TransformTree
 
 def _logged(transition: Callable) -> Callable:
     """rclpy swallows what a transition raises; say it, and let the node live on."""
+
     @functools.wraps(transition)
     def wrapper(self, state: LifecycleState) -> TransitionCallbackReturn:
         try:
@@ -40,6 +42,7 @@ def _logged(transition: Callable) -> Callable:
             self.error = str(error) if known else f"{type(error).__name__}: {error}"
             self.get_logger().error(f"{transition.__name__[3:]} failed: {self.error}")
             return TransitionCallbackReturn.FAILURE
+
     return wrapper
 
 
@@ -59,8 +62,9 @@ class LocalizerNode(LifecycleNode):
         self._tree: TransformTree | None = None
         self._outputs: Outputs | None = None
         self._session: Session | None = None
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10,
-                                                  event_callbacks=NO_EVENTS)
+        self._diagnostics = self.create_publisher(
+            DiagnosticArray, "/diagnostics", 10, event_callbacks=NO_EVENTS
+        )
         # Diagnostics must go on when simulated time stands still.
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(1.0, self.publish_diagnostics, clock=self._steady)
@@ -68,7 +72,8 @@ class LocalizerNode(LifecycleNode):
         self.create_service(SetMap, "~/set_pose", self._on_set_pose)
         self._jump_handle = self.get_clock().create_jump_callback(
             JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-BACKWARDS_NS)),
-            post_callback=self._on_clock_jump)
+            post_callback=self._on_clock_jump,
+        )
         self.add_on_set_parameters_callback(self._on_set_parameters)
         if self.get_parameter("autostart").value:
             self._autostart = self.create_timer(0.0, self._start, clock=self._steady)
@@ -87,21 +92,27 @@ class LocalizerNode(LifecycleNode):
         self._tree = TransformTree(self, p.global_frame_id, p.odom_frame_id)
         self._outputs = Outputs(self, p)
         info = feature_map.info
-        self.get_logger().info(f"map {p.map}: {info.num_keyframes} keyframes, {info.num_points} "
-                               f"points; network {checkpoint.name} on {device}")
+        self.get_logger().info(
+            f"map {p.map}: {info.num_keyframes} keyframes, {info.num_points} "
+            f"points; network {checkpoint.name} on {device}"
+        )
         return super().on_configure(state)
 
     @_logged
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._tracker.warm_up(640, 480)
         returned = super().on_activate(state)
-        self._session = Session(self, self._settings, self._tracker, self._tree, self._outputs,
-                                self._steady)
-        self._outputs.publish_points(self._map.point_cloud(self._settings.map_points_limit),
-                                     self.get_clock().now().nanoseconds)
+        self._session = Session(
+            self, self._settings, self._tracker, self._tree, self._outputs, self._steady
+        )
+        self._outputs.publish_points(
+            self._map.point_cloud(self._settings.map_points_limit),
+            self.get_clock().now().nanoseconds,
+        )
         topics = self._session.topics
-        self.get_logger().info(f"active; images from {topics['image']}, odometry from "
-                               f"{topics['odom']}")
+        self.get_logger().info(
+            f"active; images from {topics['image']}, odometry from {topics['odom']}"
+        )
         return returned
 
     @_logged
@@ -129,8 +140,13 @@ class LocalizerNode(LifecycleNode):
     def publish_diagnostics(self) -> None:
         """Once a second, and at every change of the tracker's state."""
         name = self.get_fully_qualified_name()[1:]
-        state = ("active" if self._session is not None else
-                 "inactive" if self._tracker is not None else "unconfigured")
+        state = (
+            "active"
+            if self._session is not None
+            else "inactive"
+            if self._tracker is not None
+            else "unconfigured"
+        )
         map_text = "none" if self._map is None else str(self._map.path)
         message = DiagnosticArray()
         message.header.stamp = self.get_clock().now().to_msg()
@@ -148,10 +164,14 @@ class LocalizerNode(LifecycleNode):
     def _start(self) -> None:
         """Autostart, once the executor runs."""
         self.destroy_timer(self._autostart)
-        if (self.trigger_configure() != TransitionCallbackReturn.SUCCESS
-                or self.trigger_activate() != TransitionCallbackReturn.SUCCESS):
-            self.get_logger().error("not started; mend that, then: ros2 lifecycle set "
-                                    f"{self.get_fully_qualified_name()} configure (or activate)")
+        if (
+            self.trigger_configure() != TransitionCallbackReturn.SUCCESS
+            or self.trigger_activate() != TransitionCallbackReturn.SUCCESS
+        ):
+            self.get_logger().error(
+                "not started; mend that, then: ros2 lifecycle set "
+                f"{self.get_fully_qualified_name()} configure (or activate)"
+            )
 
     def _on_clock_jump(self, jump) -> None:
         if self._session is not None:
@@ -182,9 +202,13 @@ class LocalizerNode(LifecycleNode):
     def _on_set_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
         fixed = [p.name for p in parameters if p.name != "use_sim_time"]
         if fixed and self._tracker is not None:
-            return SetParametersResult(successful=False, reason=(
-                f"{', '.join(fixed)} is read when the node is configured; bring it to "
-                "unconfigured first (ros2 lifecycle set ... deactivate, cleanup)"))
+            return SetParametersResult(
+                successful=False,
+                reason=(
+                    f"{', '.join(fixed)} is read when the node is configured; bring it to "
+                    "unconfigured first (ros2 lifecycle set ... deactivate, cleanup)"
+                ),
+            )
         return SetParametersResult(successful=True)
 
 
@@ -197,8 +221,10 @@ def pick_device(name: str) -> torch.device:
     except RuntimeError:
         raise ConfigError(f"device '{name}' is unknown; use auto, cpu, cuda or cuda:N") from None
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"device '{name}' is asked for, but torch sees no CUDA device; set "
-                          "device to auto, or install a torch for your driver (run doctor)")
+        raise ConfigError(
+            f"device '{name}' is asked for, but torch sees no CUDA device; set "
+            "device to auto, or install a torch for your driver (run doctor)"
+        )
     return device
 
 
@@ -206,9 +232,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Entry point of `ros2 run pixloc_ros localizer`."""
     given = sys.argv[1:] if arguments is None else arguments
     argparse.ArgumentParser(
-        prog="localizer", description=__doc__, formatter_class=argparse.RawTextHelpFormatter,
+        prog="localizer",
+        description=__doc__,
+        formatter_class=argparse.RawTextHelpFormatter,
         epilog="All settings are ROS parameters; config/localize.yaml lists and explains them:\n"
-               "  localizer --ros-args --params-file my.yaml -p map:=/path/to/map",
+        "  localizer --ros-args --params-file my.yaml -p map:=/path/to/map",
     ).parse_args(remove_ros_args(["localizer", *given])[1:])
     return run_node(LocalizerNode, lambda node: node.close(), given)
 

@@ -1,4 +1,5 @@
 """Publishers of the localizer: FrameResults become messages here."""
+
 from __future__ import annotations
 
 import functools
@@ -12,7 +13,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Image, PointCloud2
 
 from pixloc_ros.core.tracker import FrameResult
-from pixloc_ros.ros.conversions import (array_to_image, header, matrix_to_pose, points_to_cloud)
+from pixloc_ros.ros.conversions import array_to_image, header, matrix_to_pose, points_to_cloud
 from pixloc_ros.ros.parameters import NodeParameters
 from pixloc_ros.ros.runtime import NO_EVENTS
 
@@ -49,8 +50,9 @@ class Outputs:
         if result.T_map_base is None:
             return
         stamped = header(result.stamp_ns, self._global_frame)
-        pose = PoseWithCovariance(pose=matrix_to_pose(result.T_map_base),
-                                  covariance=result.covariance.flatten())
+        pose = PoseWithCovariance(
+            pose=matrix_to_pose(result.T_map_base), covariance=result.covariance.flatten()
+        )
         self._pose.publish(PoseWithCovarianceStamped(header=stamped, pose=pose))
         odometry = Odometry(header=stamped, child_frame_id=self._base_frame, pose=pose)
         if last_odometry is not None:
@@ -81,8 +83,13 @@ class Outputs:
 
     def destroy(self) -> None:
         """Take back the publishers."""
-        for publisher in (self._pose, self._odometry, self._path_publisher, self._points,
-                          self._debug):
+        for publisher in (
+            self._pose,
+            self._odometry,
+            self._path_publisher,
+            self._points,
+            self._debug,
+        ):
             self._node.destroy_lifecycle_publisher(publisher)
 
     def _extend_path(self, pose: PoseStamped) -> None:

@@ -1,4 +1,5 @@
 """Node parameters as frozen dataclasses: declared from them, read back into them."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -81,17 +82,20 @@ class NodeParameters:
         _one_of("image_transport", self.image_transport, ("raw", "compressed"))
         _one_of("reliability", self.reliability, ("best_effort", "reliable"))
         if len(self.base_to_camera) not in (0, 7):
-            raise ConfigError("base_to_camera takes 7 numbers (x, y, z, qx, qy, qz, qw) or none, "
-                              f"not {len(self.base_to_camera)}")
+            raise ConfigError(
+                "base_to_camera takes 7 numbers (x, y, z, qx, qy, qz, qw) or none, "
+                f"not {len(self.base_to_camera)}"
+            )
         for name in ("global_frame_id", "odom_frame_id", "base_frame_id"):
             frame = getattr(self, name)
             if not frame or frame.startswith("/"):
-                raise ConfigError(f"{name} is '{frame}'; tf2 frames are neither empty nor begin "
-                                  "with a slash")
+                raise ConfigError(
+                    f"{name} is '{frame}'; tf2 frames are neither empty nor begin with a slash"
+                )
 
 
 def declare_parameters(node: Node) -> None:
-    """Declare every field of `NodeParameters`, nested ones with dots, with description and range."""
+    """Declare every field of `NodeParameters`, nested ones dotted, with description and range."""
     for name, default, description, limits in flatten(NodeParameters()):
         node.declare_parameter(name, _to_ros(default), _descriptor(default, description, limits))
 
@@ -118,8 +122,12 @@ def flatten(config, prefix: str = ""):
         if dataclasses.is_dataclass(value):
             yield from flatten(value, f"{prefix}{item.name}.")
         else:
-            yield (prefix + item.name, value, descriptions.get(item.name, ""),
-                   item.metadata.get("range"))
+            yield (
+                prefix + item.name,
+                value,
+                descriptions.get(item.name, ""),
+                item.metadata.get("range"),
+            )
 
 
 def field_descriptions(cls: type) -> dict[str, str]:
@@ -132,13 +140,14 @@ def field_descriptions(cls: type) -> dict[str, str]:
     name = rf"(?:{'|'.join(map(re.escape, names))})(?: \([^)]*\))?"
     heads = list(re.finditer(rf"(?<![\w.]){name}(?:, {name})*: ", text))
     ends = [head.start() for head in heads[1:]] + [len(text)]
-    parts = [(head.group(), text[head.end():end].strip()) for head, end in zip(heads, ends)]
+    parts = [(head.group(), text[head.end() : end].strip()) for head, end in zip(heads, ends)]
     found = {}
     for field_name in names:
         word = re.compile(rf"\b{field_name}\b")
         found[field_name] = next(
             (part for where in (0, 1) for head, part in parts if word.search((head, part)[where])),
-            "")
+            "",
+        )
     return found
 
 
@@ -149,7 +158,8 @@ def _descriptor(default, description: str, limits) -> ParameterDescriptor:
         descriptor.integer_range = [IntegerRange(from_value=limits[0], to_value=limits[1])]
     elif limits:
         descriptor.floating_point_range = [
-            FloatingPointRange(from_value=float(limits[0]), to_value=float(limits[1]))]
+            FloatingPointRange(from_value=float(limits[0]), to_value=float(limits[1]))
+        ]
     return descriptor
 
 

@@ -1,4 +1,5 @@
 """What the worker does with an image message: convert, place the camera, track, draw."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -43,8 +44,9 @@ class FramePipeline:
     extrinsics: T_base_cam (4, 4) for a camera frame at a stamp; DataError if nobody knows it.
     """
 
-    def __init__(self, tracker: Tracker, extrinsics: Extrinsics, rectified: bool,
-                 odom_timeout_s: float):
+    def __init__(
+        self, tracker: Tracker, extrinsics: Extrinsics, rectified: bool, odom_timeout_s: float
+    ):
         self._tracker = tracker
         self._extrinsics = extrinsics
         self._rectified = rectified
@@ -65,8 +67,9 @@ class FramePipeline:
         except DataError as error:
             return Outcome(stamp_ns, bad_input=bad_input, problem=str(error))
         self._tracker.odometry.wait_until(stamp_ns, self._odom_timeout_s)
-        result = self._tracker.process(Frame(stamp_ns, image, camera, T_base_cam),
-                                       with_view=job.draw)
+        result = self._tracker.process(
+            Frame(stamp_ns, image, camera, T_base_cam), with_view=job.draw
+        )
         picture = draw(image, result) if job.draw else None
         return Outcome(stamp_ns, result, camera_frame=frame_id, picture=picture)
 
@@ -75,8 +78,20 @@ class FramePipeline:
             raise DataError("no camera_info yet; without a calibration images are of no use")
         height, width = image.shape[:2]
         roi = info.roi
-        source = (width, height, info.width, info.height, info.distortion_model, tuple(info.k),
-                  tuple(info.d), tuple(info.p), roi.x_offset, roi.y_offset, roi.width, roi.height)
+        source = (
+            width,
+            height,
+            info.width,
+            info.height,
+            info.distortion_model,
+            tuple(info.k),
+            tuple(info.d),
+            tuple(info.p),
+            roi.x_offset,
+            roi.y_offset,
+            roi.width,
+            roi.height,
+        )
         if source != self._camera_source:
             self._camera = camera_from_info(info, width, height, self._rectified)
             self._camera_source = source

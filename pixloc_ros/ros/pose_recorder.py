@@ -1,4 +1,5 @@
 """Records what a running localizer publishes: live.tum, poses.csv, latency.csv, summary.json."""
+
 from __future__ import annotations
 
 import argparse
@@ -37,22 +38,37 @@ class PoseRecorder(Node):
         self._levels: dict[str, Counter] = {}
         self._last: dict[str, dict] = {}
         self._localizer = localizer.strip("/")
-        self.create_subscription(PoseWithCovarianceStamped, f"/{self._localizer}/pose",
-                                 self._on_pose, QoSProfile(depth=100))
+        self.create_subscription(
+            PoseWithCovarianceStamped,
+            f"/{self._localizer}/pose",
+            self._on_pose,
+            QoSProfile(depth=100),
+        )
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 100)
 
     def _on_pose(self, message: PoseWithCovarianceStamped) -> None:
-        self._poses.append((to_ns(message.header.stamp), time.time_ns(),
-                            self.get_clock().now().nanoseconds, message))
+        self._poses.append(
+            (
+                to_ns(message.header.stamp),
+                time.time_ns(),
+                self.get_clock().now().nanoseconds,
+                message,
+            )
+        )
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
             if status.name.startswith(f"{self._localizer}: "):
                 part = status.name.split(": ", 1)[1]
                 level = int.from_bytes(status.level, "little")
-                self._levels.setdefault(part, Counter())[("ok", "warn", "error", "stale")[level]] += 1
-                self._last[part] = {"level": level, "message": status.message,
-                                    "values": {v.key: v.value for v in status.values}}
+                self._levels.setdefault(part, Counter())[
+                    ("ok", "warn", "error", "stale")[level]
+                ] += 1
+                self._last[part] = {
+                    "level": level,
+                    "message": status.message,
+                    "values": {v.key: v.value for v in status.values},
+                }
 
     def write(self) -> None:
         """Write the files. live.tum: stamp (s) x y z qx qy qz qw of the base in the map; poses.csv:
@@ -64,9 +80,12 @@ class PoseRecorder(Node):
                 numbers = " ".join(f"{v:.9f}" for v in (p.x, p.y, p.z, q.x, q.y, q.z, q.w))
                 file.write(f"{stamp_ns // 10**9}.{stamp_ns % 10**9:09d} {numbers}\n")
         messages = [message for *_, message in self._poses]
-        write_poses(self._folder / "poses.csv", [to_ns(m.header.stamp) for m in messages],
-                    [pose_to_matrix(m.pose.pose) for m in messages],
-                    [np.reshape(m.pose.covariance, (6, 6)) for m in messages])
+        write_poses(
+            self._folder / "poses.csv",
+            [to_ns(m.header.stamp) for m in messages],
+            [pose_to_matrix(m.pose.pose) for m in messages],
+            [np.reshape(m.pose.covariance, (6, 6)) for m in messages],
+        )
         latencies = self._latencies()
         with (self._folder / "latency.csv").open("w", newline="") as file:
             writer = csv.writer(file)
@@ -97,10 +116,17 @@ class PoseRecorder(Node):
         return {
             "poses": len(self._poses),
             "rate_hz": (len(walls) - 1) / seconds if seconds else None,
-            "latency_ms": {"from": "image sent" if self._sent_log else "image stamp",
-                           "count": len(values), "p50": p50, "p95": p95, "max": worst},
-            "diagnostics": {part: {"levels": dict(counts), "last": self._last[part]}
-                            for part, counts in self._levels.items()},
+            "latency_ms": {
+                "from": "image sent" if self._sent_log else "image stamp",
+                "count": len(values),
+                "p50": p50,
+                "p95": p95,
+                "max": worst,
+            },
+            "diagnostics": {
+                part: {"levels": dict(counts), "last": self._last[part]}
+                for part, counts in self._levels.items()
+            },
         }
 
 
@@ -110,11 +136,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="pose_recorder", description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path, help="where the files go")
     parser.add_argument("--localizer", default="/localizer", help="name of the node to record")
-    parser.add_argument("--sent-log", type=Path, metavar="CSV",
-                        help="what bag_player --log wrote: latency from sending to arrival")
+    parser.add_argument(
+        "--sent-log",
+        type=Path,
+        metavar="CSV",
+        help="what bag_player --log wrote: latency from sending to arrival",
+    )
     options = parser.parse_args(remove_ros_args(["pose_recorder", *given])[1:])
-    return run_node(lambda: PoseRecorder(options.localizer, options.folder, options.sent_log),
-                    lambda node: node.write(), given)
+    return run_node(
+        lambda: PoseRecorder(options.localizer, options.folder, options.sent_log),
+        lambda node: node.write(),
+        given,
+    )
 
 
 if __name__ == "__main__":

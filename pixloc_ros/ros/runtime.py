@@ -1,4 +1,5 @@
 """Start and end of a ROS process: one executor thread, and signals that always end it cleanly."""
+
 from __future__ import annotations
 
 import signal
@@ -23,8 +24,9 @@ SWITCH_INTERVAL = 2e-5
 NO_EVENTS = PublisherEventCallbacks(use_default_callbacks=False)
 
 
-def run_node(make_node: Callable[[], Node], close: Callable[[Node], None],
-             arguments: list[str] | None = None) -> int:
+def run_node(
+    make_node: Callable[[], Node], close: Callable[[Node], None], arguments: list[str] | None = None
+) -> int:
     """Spin a node until SIGINT or SIGTERM, however often they come; exit status 0 then.
 
     rclpy's own handler ends the spinning. Python's would raise KeyboardInterrupt wherever the

@@ -4,6 +4,7 @@ One executor thread runs every callback and publishes everything; one worker thr
 and sees an image at a time. Their only meeting points are the worker's one-slot mailbox, the deque
 of outcomes with its guard condition, and the tracker's own locks.
 """
+
 from __future__ import annotations
 
 import time
@@ -20,8 +21,14 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from pixloc_ros.core.errors import DataError
 from pixloc_ros.core.tracker import FrameResult, Tracker, TrackState
 from pixloc_ros.ros import diagnostics
-from pixloc_ros.ros.conversions import (covariance_to_matrix, list_to_matrix, matrix_to_transform,
-                                        pose_to_matrix, rpy_to_matrix, to_ns)
+from pixloc_ros.ros.conversions import (
+    covariance_to_matrix,
+    list_to_matrix,
+    matrix_to_transform,
+    pose_to_matrix,
+    rpy_to_matrix,
+    to_ns,
+)
 from pixloc_ros.ros.inputs import Input, sensor_qos
 from pixloc_ros.ros.outputs import Outputs
 from pixloc_ros.ros.parameters import NodeParameters
@@ -41,8 +48,15 @@ class Session:
     """Subscribes, feeds the worker, publishes what it finds. All methods: executor thread only,
     but for the two that say otherwise."""
 
-    def __init__(self, node: LifecycleNode, parameters: NodeParameters, tracker: Tracker,
-                 tree: TransformTree, outputs: Outputs, steady: Clock):
+    def __init__(
+        self,
+        node: LifecycleNode,
+        parameters: NodeParameters,
+        tracker: Tracker,
+        tree: TransformTree,
+        outputs: Outputs,
+        steady: Clock,
+    ):
         self._node, self._parameters, self._tracker = node, parameters, tracker
         self._tree, self._outputs = tree, outputs
         self._statistics = diagnostics.Statistics()
@@ -52,26 +66,53 @@ class Session:
         self._start_over()
         self._outcomes: deque[Outcome | Exception] = deque()
         self._guard = node.create_guard_condition(self._take_outcomes)
-        self._worker = Worker(FramePipeline(tracker, self._extrinsics,
-                                            parameters.image_is_rectified,
-                                            parameters.odom_timeout), self._deliver)
+        self._worker = Worker(
+            FramePipeline(
+                tracker, self._extrinsics, parameters.image_is_rectified, parameters.odom_timeout
+            ),
+            self._deliver,
+        )
         compressed = parameters.image_transport == "compressed"
         image_topic = node.resolve_topic_name("image") + ("/compressed" if compressed else "")
         newest = sensor_qos(parameters.reliability, 1)
-        self._inputs = {item.name: item for item in (
-            Input(node, "image", CompressedImage if compressed else Image, image_topic,
-                  self._on_image, newest),
-            Input(node, "camera_info", CameraInfo, "camera_info", self._on_info, newest),
-            Input(node, "odom", Odometry, "odom", self._on_odometry,
-                  sensor_qos(parameters.reliability, 50)),
-            Input(node, "initialpose", PoseWithCovarianceStamped, "initialpose",
-                  self._on_initial_pose, QoSProfile(depth=5), watched=False))}
+        self._inputs = {
+            item.name: item
+            for item in (
+                Input(
+                    node,
+                    "image",
+                    CompressedImage if compressed else Image,
+                    image_topic,
+                    self._on_image,
+                    newest,
+                ),
+                Input(node, "camera_info", CameraInfo, "camera_info", self._on_info, newest),
+                Input(
+                    node,
+                    "odom",
+                    Odometry,
+                    "odom",
+                    self._on_odometry,
+                    sensor_qos(parameters.reliability, 50),
+                ),
+                Input(
+                    node,
+                    "initialpose",
+                    PoseWithCovarianceStamped,
+                    "initialpose",
+                    self._on_initial_pose,
+                    QoSProfile(depth=5),
+                    watched=False,
+                ),
+            )
+        }
         self._tf_timer = None
         if parameters.tf_broadcast:
             tree.announce_map()
             # Steady, because it must go on while simulated time jumps.
-            self._tf_timer = node.create_timer(1.0 / parameters.tf_rate, self._send_tf,
-                                               clock=steady)
+            self._tf_timer = node.create_timer(
+                1.0 / parameters.tf_rate, self._send_tf, clock=steady
+            )
 
     @property
     def topics(self) -> dict[str, str]:
@@ -137,19 +178,29 @@ class Session:
         other_sender = self._tree.other_sender()
         if p.tf_broadcast and other_sender:
             self._node.get_logger().error(
-                f"{p.global_frame_id} -> {p.odom_frame_id} is sent by {other_sender} too: the robot "
-                "will jump between both; stop it or set tf_broadcast to false",
-                throttle_duration_sec=10.0)
+                f"{p.global_frame_id} -> {p.odom_frame_id} is sent by {other_sender} too: the "
+                "robot will jump between both; stop it or set tf_broadcast to false",
+                throttle_duration_sec=10.0,
+            )
         return [
             diagnostics.pose_status(f"{name}: pose", statistics, self._tracker.state),
-            diagnostics.inputs_status(f"{name}: inputs", list(self._inputs.values()),
-                                      p.input_timeout, self._image_offset_s,
-                                      self._clock_problem()),
-            diagnostics.timing_status(f"{name}: timing", statistics, self._worker.busy_for(),
-                                      time.monotonic()),
-            diagnostics.tf_status(f"{name}: tf", p.tf_broadcast,
-                                  p.tf_broadcast and self._correction is not None,
-                                  other_sender)]
+            diagnostics.inputs_status(
+                f"{name}: inputs",
+                list(self._inputs.values()),
+                p.input_timeout,
+                self._image_offset_s,
+                self._clock_problem(),
+            ),
+            diagnostics.timing_status(
+                f"{name}: timing", statistics, self._worker.busy_for(), time.monotonic()
+            ),
+            diagnostics.tf_status(
+                f"{name}: tf",
+                p.tf_broadcast,
+                p.tf_broadcast and self._correction is not None,
+                other_sender,
+            ),
+        ]
 
     # --------------------------------------------------------------------------- inputs
 
@@ -190,8 +241,10 @@ class Session:
         if self._start_pose_due:
             self._start_pose_due = False
             start = self._parameters.initial_pose
-            self._tracker.set_pose(stamp_ns, rpy_to_matrix(
-                start.x, start.y, start.z, start.roll, start.pitch, start.yaw))
+            self._tracker.set_pose(
+                stamp_ns,
+                rpy_to_matrix(start.x, start.y, start.z, start.roll, start.pitch, start.yaw),
+            )
 
     def _on_initial_pose(self, message: PoseWithCovarianceStamped) -> None:
         try:
@@ -240,8 +293,9 @@ class Session:
 
     def _publish(self, outcome: Outcome, result: FrameResult) -> None:
         before = self._statistics.result
-        self._correction = (None if result.T_map_odom is None
-                            else matrix_to_transform(result.T_map_odom))
+        self._correction = (
+            None if result.T_map_odom is None else matrix_to_transform(result.T_map_odom)
+        )
         self._outputs.publish_result(result, self._odometry)
         latency_s = (self._now_ns() - outcome.stamp_ns) * 1e-9
         self._statistics.add(result, latency_s, time.monotonic())
@@ -258,7 +312,8 @@ class Session:
         if not self._start_pose_due and now - self._asked_at > ASK_PERIOD:
             self._asked_at = now
             self._node.get_logger().warning(
-                f"please set the initial pose (topic {self._inputs['initialpose'].topic})")
+                f"please set the initial pose (topic {self._inputs['initialpose'].topic})"
+            )
 
     def _say_state(self, result: FrameResult) -> None:
         text = result.state.value + (f": {'; '.join(result.reasons)}" if result.reasons else "")
@@ -274,17 +329,20 @@ class Session:
         now_ns = self._now_ns()
         if self._correction is not None and now_ns > 0:
             self._tree.send_correction(
-                self._correction, now_ns + int(self._parameters.transform_tolerance * 1e9))
+                self._correction, now_ns + int(self._parameters.transform_tolerance * 1e9)
+            )
 
     def _clock_problem(self) -> str:
         simulated = self._node.get_parameter("use_sim_time").value
         if simulated and self._now_ns() == 0:
             return "use_sim_time is set, but nobody publishes /clock"
         if abs(self._image_offset_s) > self._parameters.input_timeout:
-            mend = ("the images do not come from the source of /clock" if simulated else
-                    "set use_sim_time for a bag or simulation, else synchronise the clocks")
-            return (f"image stamps are {self._image_offset_s:.1f} s behind this node's clock: "
-                    f"{mend}")
+            mend = (
+                "the images do not come from the source of /clock"
+                if simulated
+                else "set use_sim_time for a bag or simulation, else synchronise the clocks"
+            )
+            return f"image stamps are {self._image_offset_s:.1f} s behind this node's clock: {mend}"
         return ""
 
     def _now_ns(self) -> int:

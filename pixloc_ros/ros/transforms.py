@@ -1,4 +1,5 @@
 """The tf tree as the localizer sees it: look-ups at stamps, and the one transform it sends."""
+
 from __future__ import annotations
 
 import time
@@ -36,7 +37,8 @@ class TransformTree:
         latched = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._subscriptions = [
             node.create_subscription(TFMessage, "/tf", self._on_tf, QoSProfile(depth=100)),
-            node.create_subscription(TFMessage, "/tf_static", self._on_tf_static, latched)]
+            node.create_subscription(TFMessage, "/tf_static", self._on_tf_static, latched),
+        ]
 
     def lookup(self, target: str, source: str, stamp_ns: int, timeout_s: float = 0.0) -> np.ndarray:
         """T_target_source (4, 4) at a stamp (0: the newest known). DataError says what is missing.
@@ -45,10 +47,12 @@ class TransformTree:
         """
         try:
             found = self._buffer.lookup_transform(
-                target, source, Time(nanoseconds=stamp_ns), Duration(seconds=timeout_s))
+                target, source, Time(nanoseconds=stamp_ns), Duration(seconds=timeout_s)
+            )
         except tf2_ros.TransformException as error:
-            raise DataError(f"tf knows no way from '{source}' to '{target}': "
-                            f"{' '.join(str(error).split())}") from error
+            raise DataError(
+                f"tf knows no way from '{source}' to '{target}': {' '.join(str(error).split())}"
+            ) from error
         return transform_to_matrix(found.transform)
 
     def send_correction(self, map_to_odom: Transform, stamp_ns: int) -> None:
@@ -62,7 +66,8 @@ class TransformTree:
         """Make the map frame known before there is a pose, so that rviz can show the map and offer
         "2D Pose Estimate": tf has no frames without transforms."""
         self._static_broadcaster.sendTransform(
-            self._stamped(Transform(), 0, f"{self._global_frame}_origin"))
+            self._stamped(Transform(), 0, f"{self._global_frame}_origin")
+        )
 
     def clear(self) -> None:
         """Forget everything that moves; static transforms stay."""
@@ -85,8 +90,9 @@ class TransformTree:
         self._node.destroy_publisher(self._static_broadcaster.pub_tf)
 
     def _stamped(self, transform: Transform, stamp_ns: int, child: str) -> TransformStamped:
-        return TransformStamped(header=header(stamp_ns, self._global_frame), child_frame_id=child,
-                                transform=transform)
+        return TransformStamped(
+            header=header(stamp_ns, self._global_frame), child_frame_id=child, transform=transform
+        )
 
     def _on_tf(self, message: TFMessage) -> None:
         for transform in message.transforms:

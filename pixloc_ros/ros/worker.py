@@ -1,6 +1,8 @@
 """The thread that owns the device: newest job wins."""
+
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections import deque
@@ -26,8 +28,12 @@ class Worker:
     does all the same, the exception itself is delivered and the thread lives on.
     """
 
-    def __init__(self, work: Callable[[Any], Any], deliver: Callable[[Any], None],
-                 clock: Callable[[], float] = time.monotonic):
+    def __init__(
+        self,
+        work: Callable[[Any], Any],
+        deliver: Callable[[Any], None],
+        clock: Callable[[], float] = time.monotonic,
+    ):
         self._work = work
         self._deliver = deliver
         self._clock = clock
@@ -92,8 +98,10 @@ class Worker:
     def _await_successor(self) -> None:
         """Be patient with the waiting job, holding the lock: another may take its place."""
         job = self._waiting
-        self._changed.wait_for(lambda: self._stopping or self._waiting is not job,
-                               patience(list(self._submitted), self._clock()))
+        self._changed.wait_for(
+            lambda: self._stopping or self._waiting is not job,
+            patience(list(self._submitted), self._clock()),
+        )
 
 
 def patience(submitted: list[float], now: float) -> float:
@@ -103,6 +111,6 @@ def patience(submitted: list[float], now: float) -> float:
     """
     if len(submitted) < 2:
         return 0.0
-    interval = median(after - before for before, after in zip(submitted, submitted[1:]))
+    interval = median(after - before for before, after in itertools.pairwise(submitted))
     age = now - submitted[-1]
     return OVERDUE * interval - age if STALE * interval < age < OVERDUE * interval else 0.0

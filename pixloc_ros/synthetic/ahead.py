@@ -27,8 +27,9 @@ class RenderAhead:
     def __call__(self, index: int) -> np.ndarray:
         if self._pool is None:
             threads = torch.get_num_threads()
-            self._pool = ThreadPoolExecutor(self._workers, "render",
-                                            lambda: torch.set_num_threads(1))
+            self._pool = ThreadPoolExecutor(
+                self._workers, "render", lambda: torch.set_num_threads(1)
+            )
             first = self._pool.submit(self._session.image, index).result()
             torch.set_num_threads(threads)  # what the workers set holds for them alone
             return first

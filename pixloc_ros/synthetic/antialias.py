@@ -15,8 +15,9 @@ _OFFSETS = ((-0.125, -0.375), (0.375, -0.125), (-0.375, 0.125), (0.125, 0.375))
 _SKY = 1e-6  # inverse depth given to the sky
 
 
-def smooth(faces: FaceSet, visible: Visible, radiance: torch.Tensor, fan: torch.Tensor,
-           spacing: float) -> torch.Tensor:
+def smooth(
+    faces: FaceSet, visible: Visible, radiance: torch.Tensor, fan: torch.Tensor, spacing: float
+) -> torch.Tensor:
     """Radiance (3,H,W) with outlines blended. fan (3,3,H*W): rays and their steps per pixel."""
     face = visible.face
     height, width = face.shape
@@ -33,13 +34,13 @@ def smooth(faces: FaceSet, visible: Visible, radiance: torch.Tensor, fan: torch.
     if pixel.numel() == 0:
         return radiance
     steps = torch.tensor([0, -1, 1, -width, width], device=face.device)
-    source = pixel[:, None] + steps                                          # (n,5)
+    source = pixel[:, None] + steps  # (n,5)
     candidate = face.view(-1)[source]
     solid = candidate.clamp(min=0)
     M = visible.matrices.float().view(-1, 9).index_select(0, solid.view(-1)).view(-1, 15, 3)
     offsets = torch.tensor(_OFFSETS, device=face.device)
     d, dx, dy = fan.index_select(2, pixel).transpose(1, 2).unsqueeze(-1)
-    probe = d + dx * offsets[:, 0] + dy * offsets[:, 1]                      # (n,3,S)
+    probe = d + dx * offsets[:, 0] + dy * offsets[:, 1]  # (n,3,S)
     a, b, w = torch.bmm(M, probe).view(-1, 5, 3, len(_OFFSETS)).unbind(2)
     lean = faces.taper.float()[solid][..., None] / 2
     inside = torch.minimum(w - a.abs() - lean * (b + w), w - b.abs()) >= 0
@@ -65,6 +66,11 @@ def _cut(faces: FaceSet, solid, inside, a, b, w, spacing: float) -> None:
         return
     at = solid[where[0], where[1]]
     depth = w[where]
-    opacity = mask_opacity(faces.masks, faces.mask[at], a[where] / depth, b[where] / depth,
-                           spacing / depth / face_size(faces)[at])
+    opacity = mask_opacity(
+        faces.masks,
+        faces.mask[at],
+        a[where] / depth,
+        b[where] / depth,
+        spacing / depth / face_size(faces)[at],
+    )
     inside[where] = opacity > 0.5

@@ -53,8 +53,11 @@ def mip_levels(image: np.ndarray) -> list[torch.Tensor]:
     for k in range(1, LEVELS):
         size = (max(1, round(height * 2 ** (-k / 2))), max(1, round(width * 2 ** (-k / 2))))
         source = levels[max(0, k - 2)]
-        levels.append(source if size == tuple(source.shape[2:]) else F.interpolate(
-            source, size, mode="bilinear", antialias=True))
+        levels.append(
+            source
+            if size == tuple(source.shape[2:])
+            else F.interpolate(source, size, mode="bilinear", antialias=True)
+        )
     return [level[0].permute(1, 2, 0).contiguous() for level in levels]
 
 
@@ -79,8 +82,15 @@ def lookup(texels: torch.Tensor, rows: torch.Tensor, uv: torch.Tensor) -> torch.
     return torch.lerp(top, bottom, fy)
 
 
-def sample(texels: torch.Tensor, table: torch.Tensor, texture: torch.Tensor, uv: torch.Tensor,
-           du: torch.Tensor, dv: torch.Tensor, taps: int = MAX_TAPS) -> torch.Tensor:
+def sample(
+    texels: torch.Tensor,
+    table: torch.Tensor,
+    texture: torch.Tensor,
+    uv: torch.Tensor,
+    du: torch.Tensor,
+    dv: torch.Tensor,
+    taps: int = MAX_TAPS,
+) -> torch.Tensor:
     """Anisotropically filtered look-up: up to `taps` probes along the longer axis of the footprint.
 
     texture (n,); uv (2,n) normalised; du, dv (2,n): change of uv per pixel to the right and down.

@@ -15,8 +15,9 @@ from pixloc_ros.synthetic.sensor import Sensor
 from pixloc_ros.synthetic.world import StreetWorld, WorldOptions
 
 #: camera 1.25 m ahead of and 1.6 m above the rear axle's foot point, looking straight ahead
-T_BASE_CAM = np.array([[0.0, 0.0, 1.0, 1.25], [-1.0, 0.0, 0.0, 0.0], [0.0, -1.0, 0.0, 1.6],
-                       [0.0, 0.0, 0.0, 1.0]])
+T_BASE_CAM = np.array(
+    [[0.0, 0.0, 1.0, 1.25], [-1.0, 0.0, 0.0, 0.0], [0.0, -1.0, 0.0, 1.6], [0.0, 0.0, 0.0, 1.0]]
+)
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,15 @@ class Session:
 
     def render(self, index: int, device: str = "cpu") -> Rendering:
         """Frame `index` with its exact depth."""
-        return render(self.world, self.camera, self.T_map_base[index] @ self.T_base_cam,
-                      self.lighting, device, self.sensors[index], self.seed * 100003 + index)
+        return render(
+            self.world,
+            self.camera,
+            self.T_map_base[index] @ self.T_base_cam,
+            self.lighting,
+            device,
+            self.sensors[index],
+            self.seed * 100003 + index,
+        )
 
     def image(self, index: int, device: str = "cpu") -> np.ndarray:
         """Frame `index` as (H,W,3) uint8 RGB."""
@@ -86,8 +94,9 @@ def make_drive(seed: int, options: DriveOptions | None = None) -> dict[str, Sess
     count = int((reach + 10.0) / o.spacing)
     mapping = _session("map", run, camera, count, o.spacing / o.speed, o, o.map_light, seed, rng)
     run = _Run(world.with_clutter(2), rng, o.query_lane, start=7.0, speed=o.speed)
-    query = _session("query", run, camera, o.query_frames, 1.0 / o.rate_hz, o, o.query_light,
-                     seed + 1, rng)
+    query = _session(
+        "query", run, camera, o.query_frames, 1.0 / o.rate_hz, o, o.query_light, seed + 1, rng
+    )
     return {"map": mapping, "query": query}
 
 
@@ -110,23 +119,45 @@ class _Run:
         bounce = 0.01 * np.sin(6.3 * t + p[7])
         level = transforms.exp(np.array([0, 0, 0, 0, 0, yaw]))
         tilt = transforms.exp(np.array([0, 0, 0, 0, pitch, 0])) @ transforms.exp(
-            np.array([0, 0, 0, roll, 0, 0]))
+            np.array([0, 0, 0, roll, 0, 0])
+        )
         T = level @ tilt
         T[:3, 3] = self.world.place(s, d, bounce)
         return T
 
 
-def _session(name: str, run: _Run, camera: Camera, count: int, period: float, o: DriveOptions,
-             light: str, seed: int, rng) -> Session:
+def _session(
+    name: str,
+    run: _Run,
+    camera: Camera,
+    count: int,
+    period: float,
+    o: DriveOptions,
+    light: str,
+    seed: int,
+    rng,
+) -> Session:
     stamps = np.round(np.arange(count) * period * 1e9).astype(np.int64) + 10**9
     poses = np.stack([run.pose((t - 10**9) * 1e-9) for t in stamps])
     ticks = np.arange(10**9, stamps[-1] + 1, round(1e9 / o.odometry_rate_hz))
     truth = np.stack([run.pose((t - 10**9) * 1e-9) for t in ticks])
     odometry = simulate_odometry(ticks, truth, seed)
-    base = Sensor(exposure=float(2 ** rng.normal(0, 0.1)),
-                  white_balance=tuple(1 + rng.normal(0, 0.02, 3)))
+    base = Sensor(
+        exposure=float(2 ** rng.normal(0, 0.1)), white_balance=tuple(1 + rng.normal(0, 0.02, 3))
+    )
     drift = 1 + 0.05 * np.sin(0.07 * np.arange(count) + rng.uniform(0, 6))
     sensors = tuple(replace(base, exposure=base.exposure * float(d)) for d in drift)
     lighting = replace(Lighting.preset(light), cloud_shift=tuple(rng.uniform(0, 1, 2)))
-    return Session(name, run.world, camera, T_BASE_CAM.copy(), stamps, poses, ticks, odometry,
-                   lighting, sensors, seed)
+    return Session(
+        name,
+        run.world,
+        camera,
+        T_BASE_CAM.copy(),
+        stamps,
+        poses,
+        ticks,
+        odometry,
+        lighting,
+        sensors,
+        seed,
+    )

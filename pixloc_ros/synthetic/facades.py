@@ -20,8 +20,9 @@ class Canvas:
     """A texture addressed in metres from the lower left corner; pixels (H,W,4). photographs: for
     walls and posters, besides the procedural ones."""
 
-    def __init__(self, width: float, height: float, density: float,
-                 photographs: Photographs | None = None) -> None:
+    def __init__(
+        self, width: float, height: float, density: float, photographs: Photographs | None = None
+    ) -> None:
         self.density, self.photographs = density, photographs
         self.cols, self.rows = max(8, round(width * density)), max(8, round(height * density))
         self.pixels = np.zeros((self.rows, self.cols, 4), np.float32)
@@ -31,7 +32,7 @@ class Canvas:
         left, right = round(x0 * self.density), round(x1 * self.density)
         top, bottom = self.rows - round(y1 * self.density), self.rows - round(y0 * self.density)
         left, top = min(max(left, 0), self.cols - 1), min(max(top, 0), self.rows - 1)
-        return self.pixels[top:max(bottom, top + 1), left:max(right, left + 1)]
+        return self.pixels[top : max(bottom, top + 1), left : max(right, left + 1)]
 
     def fill(self, x0, y0, x1, y1, color, kind: float = PAINT) -> None:
         """Paint a rectangle."""
@@ -50,8 +51,9 @@ class Canvas:
         area[..., 3] = kind
 
 
-def poster(rng: np.random.Generator, rows: int, cols: int, photographs: Photographs | None
-           ) -> np.ndarray:
+def poster(
+    rng: np.random.Generator, rows: int, cols: int, photographs: Photographs | None
+) -> np.ndarray:
     """A bill (rows,cols,3): drawn, or, if there are any, perhaps a photograph."""
     if photographs and rng.random() < POSTERS:
         return photographs.poster(rng, rows, cols)
@@ -66,15 +68,28 @@ def wall_color(rng: np.random.Generator, style: str) -> np.ndarray:
         wood = rng.uniform(0.3, 0.75) * np.array([1.0, 0.95, 0.87])
         return np.clip(wood + rng.normal(0, 0.03, 3), 0.1, 0.9)
     if style == "plaster":
-        return np.clip(rng.uniform(0.52, 0.85) + np.array([0.05, 0, -0.07]) * rng.uniform(-0.5, 1.8)
-                       + rng.normal(0, 0.03, 3), 0.15, 0.95)
+        return np.clip(
+            rng.uniform(0.52, 0.85)
+            + np.array([0.05, 0, -0.07]) * rng.uniform(-0.5, 1.8)
+            + rng.normal(0, 0.03, 3),
+            0.15,
+            0.95,
+        )
     stone = rng.uniform(0.4, 0.68)
     return np.clip(stone + np.array([0.03, 0.01, -0.03]) * rng.uniform(0, 1.5), 0, 1)
 
 
-def bake_facade(rng: np.random.Generator, width: float, height: float, style: str, color,
-                density: float, shop: bool, floor: float = 3.0,
-                photographs: Photographs | None = None) -> tuple[np.ndarray, list]:
+def bake_facade(
+    rng: np.random.Generator,
+    width: float,
+    height: float,
+    style: str,
+    color,
+    density: float,
+    shop: bool,
+    floor: float = 3.0,
+    photographs: Photographs | None = None,
+) -> tuple[np.ndarray, list]:
     """Front of a house: the texture (H,W,4) and the window openings (x0,y0,x1,y1) in metres."""
     canvas = Canvas(width, height, density, photographs)
     _wall(canvas, rng, color)
@@ -97,16 +112,29 @@ def bake_facade(rng: np.random.Generator, width: float, height: float, style: st
     return np.clip(canvas.pixels, 0, 1), openings
 
 
-def bake_wall(rng: np.random.Generator, width: float, height: float, color, density: float,
-              photographs: Photographs | None = None) -> np.ndarray:
+def bake_wall(
+    rng: np.random.Generator,
+    width: float,
+    height: float,
+    color,
+    density: float,
+    photographs: Photographs | None = None,
+) -> np.ndarray:
     """A blank wall with weathering, marks and perhaps posters, (H,W,4)."""
     canvas = Canvas(width, height, density, photographs)
     _wall(canvas, rng, color)
     _weather(canvas, rng)
     for _ in range(rng.poisson(width * height / 18)):
         x, y = rng.uniform(0.3, max(0.4, width - 1.2)), rng.uniform(0.6, max(0.7, height - 1.8))
-        _draw_window(canvas, rng, x, y, x + rng.uniform(0.5, 1.1), y + rng.uniform(0.5, 1.4),
-                     _window_style(rng))
+        _draw_window(
+            canvas,
+            rng,
+            x,
+            y,
+            x + rng.uniform(0.5, 1.1),
+            y + rng.uniform(0.5, 1.4),
+            _window_style(rng),
+        )
     for _ in range(rng.integers(0, 3)):
         _graffito(canvas, rng, width, min(height, 2.5))
     for _ in range(rng.integers(0, 4)):
@@ -157,13 +185,20 @@ def _upper_floors(canvas, rng, width, height, ground, floor) -> list:
 
 
 def _window_style(rng) -> dict:
-    return {"frame": rng.uniform(0.05, 0.1), "bars": int(rng.integers(0, 3)),
-            "rungs": int(rng.integers(0, 3)),
-            "surround": rng.uniform(0, 0.2) * (rng.random() < 0.6),
-            "tone": rng.uniform(0.75, 1.3), "shutters": rng.random() < 0.25,
-            "frame_color": (np.full(3, rng.uniform(0.7, 0.95)) if rng.random() < 0.65
-                            else signs.vivid(rng, 0.3) * 0.6),
-            "shutter_color": signs.vivid(rng, 0.4) * 0.7}
+    return {
+        "frame": rng.uniform(0.05, 0.1),
+        "bars": int(rng.integers(0, 3)),
+        "rungs": int(rng.integers(0, 3)),
+        "surround": rng.uniform(0, 0.2) * (rng.random() < 0.6),
+        "tone": rng.uniform(0.75, 1.3),
+        "shutters": rng.random() < 0.25,
+        "frame_color": (
+            np.full(3, rng.uniform(0.7, 0.95))
+            if rng.random() < 0.65
+            else signs.vivid(rng, 0.3) * 0.6
+        ),
+        "shutter_color": signs.vivid(rng, 0.4) * 0.7,
+    }
 
 
 def _draw_window(canvas, rng, x0, y0, x1, y1, style) -> None:
@@ -205,7 +240,7 @@ def glass(canvas: Canvas, rng, x0, y0, x1, y1) -> None:
         folds = 1 + 0.2 * fbm(rng, rows, cols, cols / 6, 3, aspect=16.0)[..., None]
         left, right = (rng.uniform(0.08, 0.5, 2) * cols).astype(int)
         area[:, :left, :3] = (cloth * folds)[:, :left]
-        area[:, cols - right:, :3] = (cloth * folds)[:, cols - right:]
+        area[:, cols - right :, :3] = (cloth * folds)[:, cols - right :]
         area[..., 3] = 0.8
     elif choice < 0.6:
         drop = int(rows * rng.uniform(0.2, 1.0))
@@ -270,8 +305,7 @@ def _shop_front(canvas, rng, width, height) -> None:
             glass(canvas, rng, x, 0.5, x + w, height - 1.1)
             _display(canvas, rng, x, 0.5, x + w)
         x += w + rng.uniform(0.08, 0.2)
-    canvas.paste(0.2, height - 0.95, width - 0.2, height - 0.3,
-                 lambda r, c: signs.board(rng, r, c))
+    canvas.paste(0.2, height - 0.95, width - 0.2, height - 0.3, lambda r, c: signs.board(rng, r, c))
     canvas.shade(0.1, height - 0.32, width - 0.1, height - 0.28, 0.5)
 
 

@@ -37,14 +37,39 @@ class FaceList:
     def __init__(self) -> None:
         self._rows: list[tuple] = []
 
-    def add(self, center, half_u, half_v, skin: Skin, taper: float = 0.0, offset=(0.0, 0.0),
-            two_sided: bool = False) -> None:
+    def add(
+        self,
+        center,
+        half_u,
+        half_v,
+        skin: Skin,
+        taper: float = 0.0,
+        offset=(0.0, 0.0),
+        two_sided: bool = False,
+    ) -> None:
         """One face from its centre and half edges (3,); `offset` shifts the texture; metres."""
-        self._rows.append((np.asarray(center, float), np.asarray(half_u, float),
-                           np.asarray(half_v, float), taper, skin, tuple(offset), two_sided))
+        self._rows.append(
+            (
+                np.asarray(center, float),
+                np.asarray(half_u, float),
+                np.asarray(half_v, float),
+                taper,
+                skin,
+                tuple(offset),
+                two_sided,
+            )
+        )
 
-    def add_box(self, center, half, yaw: float, skins, rng: np.random.Generator | None = None,
-                taper: float = 0.0, skip=("bottom",)) -> None:
+    def add_box(
+        self,
+        center,
+        half,
+        yaw: float,
+        skins,
+        rng: np.random.Generator | None = None,
+        taper: float = 0.0,
+        skip=("bottom",),
+    ) -> None:
         """A box turned by `yaw` about z; half sizes along its own x, y, z in metres.
 
         `skins` is one Skin or a dict side -> Skin with "default". front is +x, left is +y. With
@@ -56,23 +81,41 @@ class FaceList:
         center = np.asarray(center, float)
         lean = taper * min(hx, hy)
         offset = (0.0, 0.0) if rng is None else tuple(rng.uniform(0, 40, 2))
-        walls = (("front", ex, ey, hx, hy), ("back", -ex, -ey, hx, hy),
-                 ("left", ey, -ex, hy, hx), ("right", -ey, ex, hy, hx))
+        walls = (
+            ("front", ex, ey, hx, hy),
+            ("back", -ex, -ey, hx, hy),
+            ("left", ey, -ex, hy, hx),
+            ("right", -ey, ex, hy, hx),
+        )
         for side, out, along, reach, width in walls:
             if side in skip:
                 continue
             middle = center + out * (reach - lean / 2)
             half_v = ez * hz - out * lean / 2
-            self.add(middle, along * width, half_v, _pick(skins, side),
-                     taper=lean / width, offset=offset)
+            self.add(
+                middle, along * width, half_v, _pick(skins, side), taper=lean / width, offset=offset
+            )
         if "top" not in skip:
-            self.add(center + ez * hz, -ey * (hy - lean), ex * (hx - lean), _pick(skins, "top"),
-                     offset=offset)
+            self.add(
+                center + ez * hz,
+                -ey * (hy - lean),
+                ex * (hx - lean),
+                _pick(skins, "top"),
+                offset=offset,
+            )
         if "bottom" not in skip:
             self.add(center - ez * hz, ey * hy, ex * hx, _pick(skins, "bottom"), offset=offset)
 
-    def add_prism(self, base, radius: float, height: float, skin: Skin, sides: int = 6,
-                  cap: Skin | None = None, top_radius: float | None = None) -> None:
+    def add_prism(
+        self,
+        base,
+        radius: float,
+        height: float,
+        skin: Skin,
+        sides: int = 6,
+        cap: Skin | None = None,
+        top_radius: float | None = None,
+    ) -> None:
         """An upright regular prism or cone frustum (pole, trunk, bollard) on the point `base`."""
         base = np.asarray(base, float)
         top_radius = radius if top_radius is None else top_radius
@@ -86,8 +129,14 @@ class FaceList:
             width = radius * np.sin(half_angle)
             middle = base + ez * height / 2 + out * (low + high) / 2
             half_v = ez * height / 2 + out * (high - low) / 2
-            self.add(middle, along * width, half_v, skin, taper=1.0 - top_radius / radius,
-                     offset=(2 * width * k, 0.0))
+            self.add(
+                middle,
+                along * width,
+                half_v,
+                skin,
+                taper=1.0 - top_radius / radius,
+                offset=(2 * width * k, 0.0),
+            )
         if cap is not None:
             self.add(base + ez * height, [0, -top_radius * 0.9, 0], [top_radius * 0.9, 0, 0], cap)
 
@@ -119,11 +168,18 @@ class FaceList:
         uv = affine(np.array([s.density for s in skins]), texture_sizes[texture])
         uv = np.where(fit, np.array([0.5, -0.5, 0.5, 0.5]), uv)
         return {
-            "center": np.stack([r[0] for r in rows]), "half_u": half_u, "half_v": half_v,
-            "taper": np.array([r[3] for r in rows]), "texture": texture, "uv": uv,
-            "detail": detail, "detail_uv": affine(np.array([s.detail_density for s in skins]),
-                                                  texture_sizes[np.maximum(detail, 0)]),
-            "tint": np.array([s.tint for s in skins]), "gloss": np.array([s.gloss for s in skins]),
+            "center": np.stack([r[0] for r in rows]),
+            "half_u": half_u,
+            "half_v": half_v,
+            "taper": np.array([r[3] for r in rows]),
+            "texture": texture,
+            "uv": uv,
+            "detail": detail,
+            "detail_uv": affine(
+                np.array([s.detail_density for s in skins]), texture_sizes[np.maximum(detail, 0)]
+            ),
+            "tint": np.array([s.tint for s in skins]),
+            "gloss": np.array([s.gloss for s in skins]),
             "mask": np.array([s.mask for s in skins]),
             "two_sided": np.array([r[6] or s.mask >= 0 for r, s in zip(rows, skins)]),
         }

@@ -30,8 +30,9 @@ def bake_road(rng: np.random.Generator, length: float, width: float, density: fl
     return np.clip(color, 0, 1)
 
 
-def bake_pavement(rng: np.random.Generator, length: float, width: float, density: float
-                  ) -> np.ndarray:
+def bake_pavement(
+    rng: np.random.Generator, length: float, width: float, density: float
+) -> np.ndarray:
     """Footway with kerb stones along its first row edge, (H,W,3)."""
     rows, cols = max(8, round(width * density)), round(length * density)
     tone = rng.uniform(0.38, 0.56)
@@ -53,7 +54,7 @@ def bake_pavement(rng: np.random.Generator, length: float, width: float, density
     edge = max(2, round(0.15 * density))
     stones = rng.normal(1.08, 0.06, cols // max(1, round(density)) + 1)
     out[:edge] = tone * np.repeat(stones, max(1, round(density)))[:cols]
-    out[:edge, ::max(1, round(density))] *= 0.6
+    out[:edge, :: max(1, round(density))] *= 0.6
     return np.clip(np.stack([out, out * 0.985, out * 0.95], 2), 0, 1)
 
 
@@ -85,7 +86,7 @@ def _patches(out: np.ndarray, rng, density: float, rate: float = 0.02) -> None:
         if rng.random() < 0.3:
             w, h = rng.uniform(0.3, 0.6) * density, rng.uniform(0.3, 1.0) * rows
         x, y = int(rng.uniform(0, cols)), int(rng.uniform(0, rows))
-        area = out[y:y + int(h), x:x + int(w)]
+        area = out[y : y + int(h), x : x + int(w)]
         if area.size:
             area *= rng.uniform(0.72, 1.22)
             area[:2] *= 0.7
@@ -120,8 +121,8 @@ def _manholes(out: np.ndarray, rng, density: float) -> None:
         cx = rng.uniform(radius, cols - radius)
         cy = rng.uniform(radius, max(radius + 1, rows - radius))
         x0, y0 = max(0, int(cx - radius - 2)), max(0, int(cy - radius - 2))
-        area = out[y0:int(cy + radius + 3), x0:int(cx + radius + 3)]
-        y, x = np.mgrid[0:area.shape[0], 0:area.shape[1]]
+        area = out[y0 : int(cy + radius + 3), x0 : int(cx + radius + 3)]
+        y, x = np.mgrid[0 : area.shape[0], 0 : area.shape[1]]
         distance = np.hypot(x + x0 - cx, y + y0 - cy) / radius
         if rng.random() < 0.4:
             distance = np.maximum(np.abs(x + x0 - cx), np.abs(y + y0 - cy)) / radius * 1.3
@@ -140,24 +141,27 @@ def _markings(color: np.ndarray, rng, density: float) -> None:
     dash, gap = rng.choice([(3.0, 6.0), (2.0, 4.0), (1.5, 1.5), (6.0, 3.0)])
     phase = np.arange(cols) / density % (dash + gap) < dash
     if rng.random() < 0.85:
-        paint[middle - half:middle + half, phase] = 1
+        paint[middle - half : middle + half, phase] = 1
     if rng.random() < 0.5:
         for y in (round(0.22 * rows), round(0.78 * rows)):
-            paint[y - half:y + half, :] = 1
+            paint[y - half : y + half, :] = 1
     for x in np.arange(rng.uniform(6, 20), cols / density - 4, rng.uniform(25, 50)):
         kind = rng.random()
         start = round(x * density)
         if kind < 0.4:
             stripes = np.arange(rows) / density % 1.0 < 0.5
-            paint[stripes, start:start + round(3.0 * density)] = 1
+            paint[stripes, start : start + round(3.0 * density)] = 1
         elif kind < 0.7:
             y = round(rng.choice([0.36, 0.62]) * rows)
             for k in range(round(2.4 * density)):
-                spread = round(0.07 * density) if k < 1.5 * density else round(
-                    0.35 * density * (1 - (k / density - 1.5) / 0.9))
-                paint[y - spread:y + spread, min(start + k, cols - 1)] = 1
+                spread = (
+                    round(0.07 * density)
+                    if k < 1.5 * density
+                    else round(0.35 * density * (1 - (k / density - 1.5) / 0.9))
+                )
+                paint[y - spread : y + spread, min(start + k, cols - 1)] = 1
         else:
-            paint[middle:, start:start + round(0.4 * density)] = 1
+            paint[middle:, start : start + round(0.4 * density)] = 1
     wear = np.clip(0.75 + 0.35 * fbm(rng, rows, cols, density, 5, 0.8), 0, 1)
     cover = (paint * wear * rng.uniform(0.6, 0.95))[..., None]
     color *= 1 - cover

@@ -13,8 +13,13 @@ _DIP = 0.03  # slope at which the headlights point down
 _GLARE_CORE, _GLARE_SHARE = 0.006, 0.4  # radius (rad) of the bright disc; radiance per intensity
 
 
-def lamp_light(scene: Scene, face: torch.Tensor, offset: torch.Tensor, T_map_cam: torch.Tensor,
-               lighting: Lighting) -> torch.Tensor:
+def lamp_light(
+    scene: Scene,
+    face: torch.Tensor,
+    offset: torch.Tensor,
+    T_map_cam: torch.Tensor,
+    lighting: Lighting,
+) -> torch.Tensor:
     """Light (3,n) from all lamps at points T_map_cam's origin + offset (3,n) of faces (n,).
 
     Lamps cast no shadows; leaves take light from both sides.
@@ -50,8 +55,15 @@ def lamp_light(scene: Scene, face: torch.Tensor, offset: torch.Tensor, T_map_cam
     return light
 
 
-def add_glare(radiance: torch.Tensor, depth: torch.Tensor, rays: torch.Tensor, lamps: torch.Tensor,
-              R: torch.Tensor, t: torch.Tensor, lighting: Lighting) -> torch.Tensor:
+def add_glare(
+    radiance: torch.Tensor,
+    depth: torch.Tensor,
+    rays: torch.Tensor,
+    lamps: torch.Tensor,
+    R: torch.Tensor,
+    t: torch.Tensor,
+    lighting: Lighting,
+) -> torch.Tensor:
     """Radiance (3,H,W) with the discs and halos of the lamps (L,3) that the camera sees.
 
     depth (H,W), rays (H,W,3) with z = 1; R, t: map -> camera.

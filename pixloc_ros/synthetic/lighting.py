@@ -36,15 +36,28 @@ class Lighting:
     wet: float = 0.0
 
     def __post_init__(self):
-        for name in ("sun", "sky", "ground", "zenith", "horizon", "cloud_shift", "lamp",
-                     "headlight"):
+        for name in (
+            "sun",
+            "sky",
+            "ground",
+            "zenith",
+            "horizon",
+            "cloud_shift",
+            "lamp",
+            "headlight",
+        ):
             object.__setattr__(self, name, tuple(float(value) for value in getattr(self, name)))
 
     @property
     def direction(self) -> np.ndarray:
         """Unit vector (3,) towards the sun, map frame."""
-        return np.array([np.cos(self.elevation) * np.cos(self.azimuth),
-                         np.cos(self.elevation) * np.sin(self.azimuth), np.sin(self.elevation)])
+        return np.array(
+            [
+                np.cos(self.elevation) * np.cos(self.azimuth),
+                np.cos(self.elevation) * np.sin(self.azimuth),
+                np.sin(self.elevation),
+            ]
+        )
 
     @staticmethod
     def preset(name: str) -> Lighting:
@@ -66,9 +79,18 @@ class Lighting:
         zenith = (1 - cover) * np.array([0.28, 0.48, 0.95]) + cover * np.array([0.8, 0.83, 0.88])
         horizon = np.array([0.9 + 0.25 * warmth, 0.95, 1.08 - 0.25 * warmth])
         horizon = horizon * rng.uniform(0.8, 1.1)
-        return Lighting(rng.uniform(-np.pi, np.pi), elevation, tuple(sun), tuple(sky),
-                        tuple(bounce * np.array([1.0, 0.96, 0.88])), tuple(zenith), tuple(horizon),
-                        cover, tuple(rng.uniform(0, 1, 2)), float(rng.choice([6e-4, 2e-3, 6e-3])))
+        return Lighting(
+            rng.uniform(-np.pi, np.pi),
+            elevation,
+            tuple(sun),
+            tuple(sky),
+            tuple(bounce * np.array([1.0, 0.96, 0.88])),
+            tuple(zenith),
+            tuple(horizon),
+            cover,
+            tuple(rng.uniform(0, 1, 2)),
+            float(rng.choice([6e-4, 2e-3, 6e-3])),
+        )
 
     @staticmethod
     def random_night(rng: np.random.Generator) -> Lighting:
@@ -79,19 +101,57 @@ class Lighting:
         lit, driving = rng.random() < 0.8, rng.random() < 0.6
         lamp = lit * rng.uniform(3, 12) * tone
         headlight = (driving or not lit) * rng.uniform(10, 50) * np.array([1.0, 0.95, 0.85])
-        return Lighting(sun=(0, 0, 0), sky=tuple(glow), ground=tuple(0.4 * glow),
-                        zenith=tuple(0.3 * glow), horizon=tuple(glow), clouds=rng.uniform(0, 1),
-                        haze=float(rng.choice([6e-4, 3e-3])), lamp=tuple(lamp),
-                        headlight=tuple(headlight))
+        return Lighting(
+            sun=(0, 0, 0),
+            sky=tuple(glow),
+            ground=tuple(0.4 * glow),
+            zenith=tuple(0.3 * glow),
+            horizon=tuple(glow),
+            clouds=rng.uniform(0, 1),
+            haze=float(rng.choice([6e-4, 3e-3])),
+            lamp=tuple(lamp),
+            headlight=tuple(headlight),
+        )
 
 
 PRESETS = {
     "noon": Lighting(),
-    "evening": Lighting(2.6, 0.24, (2.6, 1.65, 0.85), (0.55, 0.62, 0.85), (0.24, 0.2, 0.17),
-                        (0.3, 0.42, 0.75), (1.25, 0.95, 0.7), 0.25, (0.4, 0.1), 0.003),
-    "overcast": Lighting(0.5, 1.0, (0.0, 0.0, 0.0), (1.25, 1.3, 1.36), (0.34, 0.33, 0.31),
-                         (0.95, 0.98, 1.02), (1.1, 1.12, 1.14), 1.0, (0.7, 0.5), 0.006),
-    "night": Lighting(0.0, 1.0, (0.0, 0.0, 0.0), (0.02, 0.02, 0.022), (0.008, 0.008, 0.008),
-                      (0.006, 0.007, 0.01), (0.02, 0.019, 0.018), 0.5, (0.2, 0.6), 0.001,
-                      (8.0, 6.0, 3.4), (25.0, 24.0, 21.0)),
+    "evening": Lighting(
+        2.6,
+        0.24,
+        (2.6, 1.65, 0.85),
+        (0.55, 0.62, 0.85),
+        (0.24, 0.2, 0.17),
+        (0.3, 0.42, 0.75),
+        (1.25, 0.95, 0.7),
+        0.25,
+        (0.4, 0.1),
+        0.003,
+    ),
+    "overcast": Lighting(
+        0.5,
+        1.0,
+        (0.0, 0.0, 0.0),
+        (1.25, 1.3, 1.36),
+        (0.34, 0.33, 0.31),
+        (0.95, 0.98, 1.02),
+        (1.1, 1.12, 1.14),
+        1.0,
+        (0.7, 0.5),
+        0.006,
+    ),
+    "night": Lighting(
+        0.0,
+        1.0,
+        (0.0, 0.0, 0.0),
+        (0.02, 0.02, 0.022),
+        (0.008, 0.008, 0.008),
+        (0.006, 0.007, 0.01),
+        (0.02, 0.019, 0.018),
+        0.5,
+        (0.2, 0.6),
+        0.001,
+        (8.0, 6.0, 3.4),
+        (25.0, 24.0, 21.0),
+    ),
 }

@@ -19,8 +19,14 @@ MASK_LEVELS = 5
 LEAF_MASKS = 4  # masks 0..3 are leaf clusters, 4 is a disc, 5 a railing
 DISC, RAILING = 4, 5
 #: steepness of the fine relief; negative where bright texels lie deeper (mortar)
-_RELIEF = {"grain": 1.1, "plaster": 1.8, "brick": -0.9, "ashlar": 1.3, "planks": 1.0,
-           "concrete": 1.0}
+_RELIEF = {
+    "grain": 1.1,
+    "plaster": 1.8,
+    "brick": -0.9,
+    "ashlar": 1.3,
+    "planks": 1.0,
+    "concrete": 1.0,
+}
 
 
 def grey(values: np.ndarray) -> np.ndarray:
@@ -35,8 +41,9 @@ def relief(values: np.ndarray, depth: float) -> np.ndarray:
     return np.stack([values, 0.5 + depth * right, 0.5 + depth * upward], 2)
 
 
-def tinted(values: np.ndarray, color, hue: np.ndarray | None = None, spread: float = 0.0
-           ) -> np.ndarray:
+def tinted(
+    values: np.ndarray, color, hue: np.ndarray | None = None, spread: float = 0.0
+) -> np.ndarray:
     """(H,W) brightness times an RGB colour whose warmth follows the map `hue`."""
     out = values[..., None] * np.asarray(color, np.float32)
     if hue is not None:
@@ -111,8 +118,9 @@ def _metal(rng) -> np.ndarray:
 
 
 def _bark(rng) -> np.ndarray:
-    return tinted(0.5 + 0.16 * seamless_fbm(rng, SIZE, SIZE, 4, 5, 0.7, aspect=6.0),
-                  (0.62, 0.54, 0.46))
+    return tinted(
+        0.5 + 0.16 * seamless_fbm(rng, SIZE, SIZE, 4, 5, 0.7, aspect=6.0), (0.62, 0.54, 0.46)
+    )
 
 
 def _clouds(rng) -> np.ndarray:
@@ -155,8 +163,14 @@ def masks() -> torch.Tensor:
     levels = []
     for level in range(MASK_LEVELS):
         small = [resize(s, MASK_SIZE >> level, MASK_SIZE >> level) for s in shapes]
-        levels.append(np.stack([_keep_cover(resize(s, MASK_SIZE, MASK_SIZE), float(shape.mean()))
-                                for s, shape in zip(small, shapes)]))
+        levels.append(
+            np.stack(
+                [
+                    _keep_cover(resize(s, MASK_SIZE, MASK_SIZE), float(shape.mean()))
+                    for s, shape in zip(small, shapes)
+                ]
+            )
+        )
     return torch.from_numpy(np.stack(levels).astype(np.float32))
 
 
@@ -164,14 +178,19 @@ def masks() -> torch.Tensor:
 def library() -> dict[str, np.ndarray]:
     """Name -> (512,512,3) texture. The same in every world; baked textures make worlds differ."""
     makers = {
-        "grain": lambda rng: grey(_grain(rng)), "plaster": lambda rng: grey(_plaster(rng)),
+        "grain": lambda rng: grey(_grain(rng)),
+        "plaster": lambda rng: grey(_plaster(rng)),
         "brick": lambda rng: grey(_bricks(rng, 16, 5, 0.1, 0.06)),
         "ashlar": lambda rng: grey(_bricks(rng, 4, 2, 0.03, 0.03)),
-        "planks": lambda rng: grey(_planks(rng)), "tiles": lambda rng: grey(_tiles(rng)),
-        "concrete": lambda rng: grey(_concrete(rng)), "metal": lambda rng: grey(_metal(rng)),
+        "planks": lambda rng: grey(_planks(rng)),
+        "tiles": lambda rng: grey(_tiles(rng)),
+        "concrete": lambda rng: grey(_concrete(rng)),
+        "metal": lambda rng: grey(_metal(rng)),
         "leaves": lambda rng: _leaves(rng, (0.30, 0.40, 0.20), 1.0),
         "hedge": lambda rng: _leaves(rng, (0.22, 0.33, 0.17), 1.6),
-        "bark": _bark, "clouds": _clouds}
+        "bark": _bark,
+        "clouds": _clouds,
+    }
     out = {name: make(np.random.default_rng(list(name.encode()))) for name, make in makers.items()}
     for name, depth in _RELIEF.items():
         values = out[name][..., 0]
@@ -180,5 +199,13 @@ def library() -> dict[str, np.ndarray]:
 
 
 #: texels per metre at which each detail is true to scale
-DETAIL_DENSITY = {"grain": 400.0, "plaster": 300.0, "brick": 440.0, "ashlar": 320.0,
-                  "planks": 400.0, "tiles": 150.0, "concrete": 250.0, "metal": 250.0}
+DETAIL_DENSITY = {
+    "grain": 400.0,
+    "plaster": 300.0,
+    "brick": 440.0,
+    "ashlar": 320.0,
+    "planks": 400.0,
+    "tiles": 150.0,
+    "concrete": 250.0,
+    "metal": 250.0,
+}

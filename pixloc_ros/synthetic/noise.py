@@ -17,8 +17,9 @@ def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
     return out[0].numpy() if image.ndim == 2 else out.permute(1, 2, 0).numpy()
 
 
-def value_noise(rng: np.random.Generator, height: int, width: int, rows: int,
-                cols: int) -> np.ndarray:
+def value_noise(
+    rng: np.random.Generator, height: int, width: int, rows: int, cols: int
+) -> np.ndarray:
     """(height,width) smooth noise in about [-1,1] that repeats seamlessly in both directions.
 
     A random grid of rows x cols values is enlarged bicubically.
@@ -37,12 +38,20 @@ def _bicubic_rows(padded: torch.Tensor, size: int, count: int) -> torch.Tensor:
     t = (position - base)[:, None]
     base = base.long()
     p0, p1, p2, p3 = (padded[base + k] for k in (-1, 0, 1, 2))
-    return p1 + 0.5 * t * (p2 - p0 + t * (2 * p0 - 5 * p1 + 4 * p2 - p3
-                                          + t * (3 * (p1 - p2) + p3 - p0)))
+    return p1 + 0.5 * t * (
+        p2 - p0 + t * (2 * p0 - 5 * p1 + 4 * p2 - p3 + t * (3 * (p1 - p2) + p3 - p0))
+    )
 
 
-def seamless_fbm(rng: np.random.Generator, height: int, width: int, cells: float, octaves: int = 5,
-                 gain: float = 0.5, aspect: float = 1.0) -> np.ndarray:
+def seamless_fbm(
+    rng: np.random.Generator,
+    height: int,
+    width: int,
+    cells: float,
+    octaves: int = 5,
+    gain: float = 0.5,
+    aspect: float = 1.0,
+) -> np.ndarray:
     """Sum of octaves of seamless value noise, scaled to unit standard deviation and zero mean.
 
     `cells` is the number of grid cells along the height in the first octave; `aspect` > 1 makes
@@ -72,8 +81,15 @@ def _sheets() -> list[np.ndarray]:
     return sheets
 
 
-def fbm(rng: np.random.Generator, height: int, width: int, cell: float, octaves: int = 5,
-        gain: float = 0.5, aspect: float = 1.0) -> np.ndarray:
+def fbm(
+    rng: np.random.Generator,
+    height: int,
+    width: int,
+    cell: float,
+    octaves: int = 5,
+    gain: float = 0.5,
+    aspect: float = 1.0,
+) -> np.ndarray:
     """As `seamless_fbm` but quick and of any size: pieces of prepared sheets at random places.
 
     `cell` is the size of the largest structures across, in texels; it is rounded to a power of two.

@@ -9,10 +9,16 @@ from pixloc_ros.core.geometry import transforms
 _NOISE_STEP = 0.5  # metres over which `translation_noise` is stated
 
 
-def simulate_odometry(stamps_ns: np.ndarray, T_map_base: np.ndarray, seed: int,
-                      scale_drift: float = 0.01, translation_noise: float = 0.01,
-                      yaw_drift: float = 0.05, yaw_noise: float = 0.2,
-                      tilt_noise: float = 0.02) -> np.ndarray:
+def simulate_odometry(
+    stamps_ns: np.ndarray,
+    T_map_base: np.ndarray,
+    seed: int,
+    scale_drift: float = 0.01,
+    translation_noise: float = 0.01,
+    yaw_drift: float = 0.05,
+    yaw_noise: float = 0.2,
+    tilt_noise: float = 0.02,
+) -> np.ndarray:
     """Dead reckoning T_odom_base (N,4,4) float64 that starts at the identity.
 
     Every relative motion of T_map_base (N,4,4) is disturbed: its length by a constant factor
@@ -25,8 +31,9 @@ def simulate_odometry(stamps_ns: np.ndarray, T_map_base: np.ndarray, seed: int,
     stamps_ns = np.asarray(stamps_ns)
     poses = np.asarray(T_map_base, np.float64)
     if poses.shape != (len(stamps_ns), 4, 4) or np.any(np.diff(stamps_ns) <= 0):
-        raise ValueError(f"{len(stamps_ns)} increasing stamps need poses (N,4,4), "
-                         f"got {poses.shape}")
+        raise ValueError(
+            f"{len(stamps_ns)} increasing stamps need poses (N,4,4), got {poses.shape}"
+        )
     rng = np.random.default_rng(seed)
     scale = 1.0 + rng.normal(0.0, 1.0) * scale_drift
     yaw_rate = np.deg2rad(rng.normal(0.0, 1.0) * yaw_drift)

@@ -30,14 +30,18 @@ class Photographs:
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
-            raise ConfigError(f"{folder}: no such folder; textures has to name a folder of "
-                              "photographs, or be left out")
+            raise ConfigError(
+                f"{folder}: no such folder; textures has to name a folder of "
+                "photographs, or be left out"
+            )
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         self.paths = [path for path in files if cv2.haveImageReader(str(path))]
         if not self.paths:
-            raise ConfigError(f"{folder}: none of its {len(files)} files is a picture that OpenCV "
-                              "reads; put photographs (png, jpg, webp ...) there, or leave out "
-                              "textures")
+            raise ConfigError(
+                f"{folder}: none of its {len(files)} files is a picture that OpenCV "
+                "reads; put photographs (png, jpg, webp ...) there, or leave out "
+                "textures"
+            )
         self._load = lru_cache(maxsize=256)(_read)
 
     def piece(self, rng: np.random.Generator, rows: int, cols: int, density: float) -> np.ndarray:
@@ -47,15 +51,18 @@ class Photographs:
         metres = np.exp(rng.uniform(*np.log(METRES)))
         scale = metres * density / max(image.shape[:2])
         size = [max(2, round(side * scale)) for side in image.shape[1::-1]]
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1
-                           else cv2.INTER_LINEAR)
+        image = cv2.resize(
+            image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        )
         if rng.random() < 0.5:
             image = image[:, ::-1]
         return image[_mirrored(rng, rows, size[1])][:, _mirrored(rng, cols, size[0])] / np.float32(
-            255)
+            255
+        )
 
-    def wall(self, rng: np.random.Generator, rows: int, cols: int, density: float, color
-             ) -> np.ndarray:
+    def wall(
+        self, rng: np.random.Generator, rows: int, cols: int, density: float, color
+    ) -> np.ndarray:
         """(rows, cols, 3) for a wall: a piece in its own colours, or only its light and dark in
         the wall's `color` (3,), or something between; neither dark nor glaring on average."""
         piece = self.piece(rng, rows, cols, density)
@@ -79,7 +86,7 @@ class Photographs:
         scale = min(height / rows, width / cols) * rng.uniform(0.4, 1)
         h, w = max(1, int(rows * scale)), max(1, int(cols * scale))
         y, x = rng.integers(height - h + 1), rng.integers(width - w + 1)
-        part = cv2.resize(image[y:y + h, x:x + w], (cols, rows), interpolation=cv2.INTER_AREA)
+        part = cv2.resize(image[y : y + h, x : x + w], (cols, rows), interpolation=cv2.INTER_AREA)
         return part / np.float32(255)
 
 

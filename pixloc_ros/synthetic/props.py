@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from functools import lru_cache
 
@@ -9,14 +10,25 @@ import numpy as np
 
 from pixloc_ros.synthetic import materials, signs
 from pixloc_ros.synthetic.atlas import mip_levels
-from pixloc_ros.synthetic.facades import PAINT, Canvas, poster
+from pixloc_ros.synthetic.facades import Canvas, poster
 from pixloc_ros.synthetic.faces import FaceList, Skin
 from pixloc_ros.synthetic.photographs import Photographs
 
-_LACQUERS = ((0.08, 0.08, 0.09), (0.14, 0.15, 0.17), (0.82, 0.82, 0.82), (0.82, 0.82, 0.80),
-             (0.55, 0.56, 0.58), (0.36, 0.37, 0.39), (0.12, 0.18, 0.36), (0.10, 0.25, 0.45),
-             (0.55, 0.08, 0.09), (0.40, 0.08, 0.08), (0.14, 0.27, 0.18), (0.60, 0.55, 0.43),
-             (0.75, 0.50, 0.10))
+_LACQUERS = (
+    (0.08, 0.08, 0.09),
+    (0.14, 0.15, 0.17),
+    (0.82, 0.82, 0.82),
+    (0.82, 0.82, 0.80),
+    (0.55, 0.56, 0.58),
+    (0.36, 0.37, 0.39),
+    (0.12, 0.18, 0.36),
+    (0.10, 0.25, 0.45),
+    (0.55, 0.08, 0.09),
+    (0.40, 0.08, 0.08),
+    (0.14, 0.27, 0.18),
+    (0.60, 0.55, 0.43),
+    (0.75, 0.50, 0.10),
+)
 
 
 class Kit:
@@ -26,13 +38,16 @@ class Kit:
         self.bank, self.photographs = bank, photographs
         shared, cars = _shared_levels()
         self.base = {name: bank.add_levels(levels) for name, levels in shared.items()}
-        self.cars = [{part: bank.add_levels(levels) for part, levels in style.items()}
-                     for style in cars]
+        self.cars = [
+            {part: bank.add_levels(levels) for part, levels in style.items()} for style in cars
+        ]
 
     def detail(self, material: str) -> dict:
         """Arguments of a Skin that lay the fine structure of a material over a baked texture."""
-        return {"detail": self.base[material + " detail"],
-                "detail_density": materials.DETAIL_DENSITY[material]}
+        return {
+            "detail": self.base[material + " detail"],
+            "detail_density": materials.DETAIL_DENSITY[material],
+        }
 
     def plain(self, name: str, color, density: float | None = None, gloss: float = 0.0) -> Skin:
         """A library material in a colour (display-referred RGB)."""
@@ -59,8 +74,14 @@ def tree(faces: FaceList, kit: Kit, rng, base, height: float) -> None:
     """Trunk and a crown of leaf cards in a rough ellipsoid."""
     trunk = height * rng.uniform(0.28, 0.4)
     radius = rng.uniform(0.1, 0.22)
-    faces.add_prism(base, radius, trunk * 1.4, kit.plain("bark", rng.uniform(0.25, 0.42), 180.0), 7,
-                    top_radius=radius * 0.6)
+    faces.add_prism(
+        base,
+        radius,
+        trunk * 1.4,
+        kit.plain("bark", rng.uniform(0.25, 0.42), 180.0),
+        7,
+        top_radius=radius * 0.6,
+    )
     color = np.array([0.9, 1.0, 0.9]) * rng.uniform(0.7, 1.15) * (1 + rng.normal(0, 0.06, 3))
     spread = np.array([1, 1, 0]) * height * rng.uniform(0.22, 0.34) + [0, 0, (height - trunk) / 2]
     center = np.asarray(base) + [0, 0, trunk + spread[2]]
@@ -88,8 +109,10 @@ def _card(faces, kit, rng, middle, normal, size, color) -> None:
     side = np.cross(normal, [0.1, 0.2, 1.0])
     side *= size / np.linalg.norm(side)
     up = np.cross(normal, side)
-    skin = replace(kit.plain("leaves", np.clip(color, 0.05, 1.6), 220.0),
-                   mask=int(rng.integers(0, materials.LEAF_MASKS)))
+    skin = replace(
+        kit.plain("leaves", np.clip(color, 0.05, 1.6), 220.0),
+        mask=int(rng.integers(0, materials.LEAF_MASKS)),
+    )
     faces.add(middle, side, up, skin, offset=rng.uniform(0, 3, 2))
 
 
@@ -101,8 +124,9 @@ def lamp(faces: FaceList, kit: Kit, rng, base, toward) -> np.ndarray:
     faces.add_prism(base, 0.13, 0.9, steel, 8)
     head = np.asarray(base) + np.append(np.asarray(toward) * 0.8, height - 0.1)
     yaw = np.arctan2(toward[1], toward[0])
-    faces.add_box(head - np.append(np.asarray(toward) * 0.4, 0.0), (0.5, 0.03, 0.03), yaw, steel,
-                  skip=())
+    faces.add_box(
+        head - np.append(np.asarray(toward) * 0.4, 0.0), (0.5, 0.03, 0.03), yaw, steel, skip=()
+    )
     faces.add_box(head, (0.35, 0.12, 0.06), yaw, kit.lacquer(0.7), skip=())
     return head - [0, 0, 0.1]
 
@@ -121,8 +145,13 @@ def traffic_sign(faces: FaceList, kit: Kit, rng, base, yaw: float) -> None:
         pixels = _round_sign(rng) if k == 0 and rng.random() < 0.6 else plate(rng, 64, 64)
         disc = k == 0 and rng.random() < 0.7
         skin = kit.image(pixels, 0.2)
-        faces.add(middle, along * size, [0, 0, size],
-                  replace(skin, mask=materials.DISC) if disc else skin, two_sided=True)
+        faces.add(
+            middle,
+            along * size,
+            [0, 0, size],
+            replace(skin, mask=materials.DISC) if disc else skin,
+            two_sided=True,
+        )
 
 
 def _round_sign(rng) -> np.ndarray:
@@ -141,10 +170,17 @@ def box_prop(faces: FaceList, kit: Kit, rng, base, yaw: float) -> None:
     kind = rng.integers(0, 7)
     if kind == 0:
         w, h = rng.uniform(0.4, 0.8), rng.uniform(0.9, 1.5)
-        skin = kit.plain("metal", np.clip(rng.uniform(0.25, 0.5) + rng.normal(0, 0.05, 3), .1, .9))
+        skin = kit.plain(
+            "metal", np.clip(rng.uniform(0.25, 0.5) + rng.normal(0, 0.05, 3), 0.1, 0.9)
+        )
         front = kit.poster(rng, 64, 48) if rng.random() < 0.6 else skin
-        faces.add_box(base + [0, 0, h / 2], (0.2, w / 2, h / 2), yaw,
-                      {"default": skin, "front": front, "back": skin}, rng)
+        faces.add_box(
+            base + [0, 0, h / 2],
+            (0.2, w / 2, h / 2),
+            yaw,
+            {"default": skin, "front": front, "back": skin},
+            rng,
+        )
     elif kind == 1:
         h = rng.uniform(0.9, 1.15)
         color = signs.vivid(rng, 0.6) * 0.7
@@ -158,8 +194,9 @@ def box_prop(faces: FaceList, kit: Kit, rng, base, yaw: float) -> None:
         out = np.array([np.cos(yaw), np.sin(yaw), 0])
         faces.add_box(base - out * 0.22 + [0, 0, 0.72], (0.03, 0.8, 0.18), yaw, wood, rng, skip=())
         for s in (-0.65, 0.65):
-            faces.add_box(base + side * s + [0, 0, 0.21], (0.2, 0.04, 0.21), yaw,
-                          kit.plain("metal", 0.25))
+            faces.add_box(
+                base + side * s + [0, 0, 0.21], (0.2, 0.04, 0.21), yaw, kit.plain("metal", 0.25)
+            )
     elif kind == 3:
         w = rng.uniform(0.35, 0.7)
         faces.add_box(base + [0, 0, 0.25], (w, w, 0.25), yaw, kit.plain("concrete", 0.55), rng)
@@ -167,8 +204,14 @@ def box_prop(faces: FaceList, kit: Kit, rng, base, yaw: float) -> None:
     elif kind == 4:
         for k in range(rng.integers(2, 5)):
             side = np.array([-np.sin(yaw), np.cos(yaw), 0]) * 1.4 * k
-            faces.add_prism(base + side, 0.07, 0.9, kit.lacquer(rng.uniform(0.15, 0.8), 0.2), 8,
-                            kit.lacquer(0.7, 0.2))
+            faces.add_prism(
+                base + side,
+                0.07,
+                0.9,
+                kit.lacquer(rng.uniform(0.15, 0.8), 0.2),
+                8,
+                kit.lacquer(0.7, 0.2),
+            )
     elif kind == 5:
         for k in range(rng.integers(2, 6)):
             h = rng.uniform(0.15, 0.35)
@@ -182,10 +225,15 @@ def box_prop(faces: FaceList, kit: Kit, rng, base, yaw: float) -> None:
             angle = yaw + k * np.pi / 4
             out = np.array([np.cos(angle), np.sin(angle), 0])
             along = np.array([-out[1], out[0], 0])
-            faces.add(base + out * radius * 0.924 + [0, 0, h / 2], along * radius * 0.383,
-                      [0, 0, h / 2], kit.poster(rng, 160, 40))
-        faces.add_prism(base + [0, 0, h], radius * 1.1, 0.3, kit.plain("metal", 0.3), 8,
-                        top_radius=radius * 0.5)
+            faces.add(
+                base + out * radius * 0.924 + [0, 0, h / 2],
+                along * radius * 0.383,
+                [0, 0, h / 2],
+                kit.poster(rng, 160, 40),
+            )
+        faces.add_prism(
+            base + [0, 0, h], radius * 1.1, 0.3, kit.plain("metal", 0.3), 8, top_radius=radius * 0.5
+        )
 
 
 def fence(faces: FaceList, kit: Kit, rng, start, end, kind: str) -> None:
@@ -204,12 +252,21 @@ def fence(faces: FaceList, kit: Kit, rng, start, end, kind: str) -> None:
             shrub(faces, kit, rng, spot, rng.uniform(0.5, 0.8))
     elif kind == "wall":
         h = rng.uniform(0.7, 2.2)
-        material, color = [("brick", (0.55, 0.42, 0.36)), ("ashlar", (0.55, 0.52, 0.46)),
-                           ("plaster", (0.7, 0.67, 0.6))][rng.integers(0, 3)]
+        material, color = [
+            ("brick", (0.55, 0.42, 0.36)),
+            ("ashlar", (0.55, 0.52, 0.46)),
+            ("plaster", (0.7, 0.67, 0.6)),
+        ][rng.integers(0, 3)]
         skin = kit.plain(material, np.array(color) * rng.uniform(0.75, 1.15))
         faces.add_box(middle + [0, 0, h / 2], (length / 2, 0.12, h / 2), yaw, skin, rng)
-        faces.add_box(middle + [0, 0, h + 0.03], (length / 2, 0.16, 0.04), yaw,
-                      kit.plain("concrete", 0.5), rng, skip=())
+        faces.add_box(
+            middle + [0, 0, h + 0.03],
+            (length / 2, 0.16, 0.04),
+            yaw,
+            kit.plain("concrete", 0.5),
+            rng,
+            skip=(),
+        )
     else:
         h = rng.uniform(0.9, 1.4)
         skin = replace(kit.plain("metal", rng.uniform(0.1, 0.4)), mask=materials.RAILING)
@@ -222,8 +279,12 @@ def fence(faces: FaceList, kit: Kit, rng, start, end, kind: str) -> None:
 def car(faces: FaceList, kit: Kit, rng, base, yaw: float) -> None:
     """A parked vehicle: hatchback, saloon, estate or van, wheels on z = base z."""
     parts = kit.cars[rng.integers(0, len(kit.cars))]
-    color = np.clip(np.array(_LACQUERS[rng.integers(0, len(_LACQUERS))]) * rng.uniform(0.75, 1.2)
-                    + rng.normal(0, 0.015, 3), 0.03, 0.95)
+    color = np.clip(
+        np.array(_LACQUERS[rng.integers(0, len(_LACQUERS))]) * rng.uniform(0.75, 1.2)
+        + rng.normal(0, 0.015, 3),
+        0.03,
+        0.95,
+    )
     van = rng.random() < 0.2
     half_l, half_w = (2.6, 0.97) if van else (rng.uniform(1.85, 2.3), rng.uniform(0.82, 0.9))
     waist = 0.98 if van else rng.uniform(0.82, 0.95)
@@ -237,21 +298,37 @@ def car(faces: FaceList, kit: Kit, rng, base, yaw: float) -> None:
     bottom = 0.2
     middle = base + [0, 0, (bottom + waist) / 2]
     lacquer = kit.lacquer(color, 0.7)
-    faces.add_box(middle, (half_l, half_w, (waist - bottom) / 2), yaw,
-                  {"default": skin("side"), "front": skin("nose"), "back": skin("tail"),
-                   "top": lacquer, "bottom": kit.lacquer(0.05)}, taper=0.03, skip=())
+    faces.add_box(
+        middle,
+        (half_l, half_w, (waist - bottom) / 2),
+        yaw,
+        {
+            "default": skin("side"),
+            "front": skin("nose"),
+            "back": skin("tail"),
+            "top": lacquer,
+            "bottom": kit.lacquer(0.05),
+        },
+        taper=0.03,
+        skip=(),
+    )
     front, back = (0.30, 0.98) if van else (0.25, rng.choice([0.62, 0.92]))
     low = np.array([-back, front * 2 - 0.1 if not van else 0.72]) * half_l * 0.98
     high = low + np.array([0.12 if back > 0.8 else 0.5, -0.55 if not van else -0.35])
-    _cabin(faces, skin, lacquer, base, turn, low, high, half_w * 0.95, half_w * 0.8,
-           waist - 0.03, roof)
+    _cabin(
+        faces, skin, lacquer, base, turn, low, high, half_w * 0.95, half_w * 0.8, waist - 0.03, roof
+    )
     dark = np.clip(rng.uniform(0.03, 0.07), 0, 1)
     for x in (-0.62 * half_l, 0.64 * half_l):
         for side in (-1, 1):
             hub = base + turn @ np.array([x, side * (half_w + 0.012), 0.32])
             along = turn @ np.array([-side * 0.32, 0.0, 0.0])
-            faces.add(hub, along, [0, 0, 0.32],
-                      Skin(parts["wheel"], fit=True, gloss=0.2, mask=materials.DISC))
+            faces.add(
+                hub,
+                along,
+                [0, 0, 0.32],
+                Skin(parts["wheel"], fit=True, gloss=0.2, mask=materials.DISC),
+            )
             inner = base + turn @ np.array([x, side * (half_w - 0.12), 0.2])
             faces.add_box(inner, (0.3, 0.1, 0.2), yaw, kit.lacquer(dark, 0.0), skip=())
 
@@ -265,8 +342,13 @@ def _cabin(faces, skin, lacquer, base, turn, low, high, wide, narrow, waist, roo
         p = [base + turn @ np.asarray(q, float) for q in points]
         bottom, top = (p[0] + p[1]) / 2, (p[2] + p[3]) / 2
         width, upper = np.linalg.norm(p[1] - p[0]), np.linalg.norm(p[2] - p[3])
-        faces.add((bottom + top) / 2, (p[1] - p[0]) / 2, (top - bottom) / 2,
-                  lacquer if part is None else skin(part), taper=1 - min(1.0, upper / width))
+        faces.add(
+            (bottom + top) / 2,
+            (p[1] - p[0]) / 2,
+            (top - bottom) / 2,
+            lacquer if part is None else skin(part),
+            taper=1 - min(1.0, upper / width),
+        )
 
     z0, z1 = waist, waist + tall
     (x0, x1), (u0, u1) = low, high
@@ -313,13 +395,18 @@ def _car_style(rng) -> dict[str, np.ndarray]:
             end.fill(x, 0.42, x + 0.37, 0.66, lights, 0.8)
             end.fill(x + 0.1, 0.47, x + 0.27, 0.6, np.array(lights) * 0.7, 0.8)
         end.fill(0.59, 0.17, 1.11, 0.28, 0.95)
-        end.paste(0.62, 0.18, 1.08, 0.27, lambda r, c: 0.93 - 0.85 * np.repeat(
-            signs.lettering(rng, r, c)[..., None], 3, 2))
+        end.paste(
+            0.62,
+            0.18,
+            1.08,
+            0.27,
+            lambda r, c: 0.93 - 0.85 * np.repeat(signs.lettering(rng, r, c)[..., None], 3, 2),
+        )
         ends[part] = end.pixels
     pane = Canvas(2.4, 0.55, 60)
     pane.fill(0, 0, 2.4, 0.55, 1.0, 0.6)
     edges = np.linspace(0.08, 2.32, rng.integers(3, 5))
-    for x0, x1 in zip(edges[:-1], edges[1:]):
+    for x0, x1 in itertools.pairwise(edges):
         pane.fill(x0 + 0.05, 0.04, x1 - 0.02, 0.49, 0.13, 1.0)
         pane.fill(x0 + 0.2, 0.04, x0 + 0.45, 0.3, 0.05, 1.0)
     screen = Canvas(1.5, 0.6, 60)
@@ -327,8 +414,13 @@ def _car_style(rng) -> dict[str, np.ndarray]:
     screen.fill(0.06, 0.04, 1.44, 0.55, 0.14, 1.0)
     for x in (0.2, 0.9):
         screen.fill(x, 0.04, x + 0.4, 0.32, 0.05, 1.0)
-    return {"side": side.pixels, "glass": pane.pixels, "screen": screen.pixels,
-            "wheel": _wheel(rng), **ends}
+    return {
+        "side": side.pixels,
+        "glass": pane.pixels,
+        "screen": screen.pixels,
+        "wheel": _wheel(rng),
+        **ends,
+    }
 
 
 def _wheel(rng) -> np.ndarray:

@@ -40,8 +40,9 @@ class Visible:
     matrices: torch.Tensor
 
 
-def face_matrices(faces: FaceSet, R: torch.Tensor, t: torch.Tensor
-                  ) -> tuple[torch.Tensor, torch.Tensor]:
+def face_matrices(
+    faces: FaceSet, R: torch.Tensor, t: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     """M (F,3,3) float64 for the camera x_cam = R x_map + t, and which faces show their front."""
     u, v = faces.half_u @ R.T, faces.half_v @ R.T
     c = faces.center @ R.T + t
@@ -59,8 +60,11 @@ def _bounds(faces: FaceSet, R: torch.Tensor, t: torch.Tensor) -> tuple[torch.Ten
     """Box around each face in ray coordinates x/z, y/z: low, high (F,2); empty when behind."""
     signs = torch.tensor([[-1, -1], [1, -1], [1, 1], [-1, 1]], dtype=R.dtype, device=R.device)
     a = signs[:, 0] * (1 - faces.taper[:, None] * (signs[:, 1] + 1) / 2)
-    corners = (faces.center[:, None] + a[..., None] * faces.half_u[:, None]
-               + signs[:, 1:] * faces.half_v[:, None]) @ R.T + t
+    corners = (
+        faces.center[:, None]
+        + a[..., None] * faces.half_u[:, None]
+        + signs[:, 1:] * faces.half_v[:, None]
+    ) @ R.T + t
     following = corners.roll(-1, 1)
     z0, z1 = corners[..., 2:], following[..., 2:]
     crossing = (z0 - NEAR) * (z1 - NEAR) < 0
@@ -74,15 +78,16 @@ def _bounds(faces: FaceSet, R: torch.Tensor, t: torch.Tensor) -> tuple[torch.Ten
     return low, high
 
 
-def rasterise(faces: FaceSet, rays: torch.Tensor, R: torch.Tensor, t: torch.Tensor,
-              pixel_angle: float) -> Visible:
+def rasterise(
+    faces: FaceSet, rays: torch.Tensor, R: torch.Tensor, t: torch.Tensor, pixel_angle: float
+) -> Visible:
     """Nearest face along each ray. rays (H,W,3) float32 with z = 1; R (3,3), t (3,) float64 map to
     camera; `pixel_angle` = ray spacing, which sets how soft cut-out masks are read."""
     height, width = rays.shape[:2]
     device = rays.device
     matrices, shown = face_matrices(faces, R, t)
     low, high = _bounds(faces, R, t)
-    tiles = _tiles(rays)                                           # (T,3,P)
+    tiles = _tiles(rays)  # (T,3,P)
     tile_low, tile_high = tiles[:, :2].amin(2), tiles[:, :2].amax(2)
     frame_low, frame_high = tile_low.amin(0), tile_high.amax(0)
     seen = shown & (low <= frame_high).all(1) & (high >= frame_low).all(1)
@@ -100,8 +105,16 @@ def rasterise(faces: FaceSet, rays: torch.Tensor, R: torch.Tensor, t: torch.Tens
     tile_of, face_of = _cull(tile_of, face_of, small, taper, mask >= 0, tile_low, tile_high)
     cutout = mask[face_of] >= 0
     _paint(tiles, best, owner, tile_of[~cutout], face_of[~cutout], small, taper, None)
-    _paint(tiles, best, owner, tile_of[cutout], face_of[cutout], small, taper,
-           _CutOut(faces.masks, mask, faces, index, pixel_angle))
+    _paint(
+        tiles,
+        best,
+        owner,
+        tile_of[cutout],
+        face_of[cutout],
+        small,
+        taper,
+        _CutOut(faces.masks, mask, faces, index, pixel_angle),
+    )
     owner = torch.where(owner >= 0, index[owner.clamp(min=0)] if len(index) else owner, owner)
     return Visible(_untile(owner, height, width), _untile(best, height, width), matrices)
 
@@ -168,8 +181,13 @@ class _CutOut:
             return visible
         face = face[where[0]]
         w = w[where]
-        opacity = mask_opacity(self.masks, self.mask_of[face], a[where] / w, b[where] / w,
-                               self.pixel_angle / w / self.size[face])
+        opacity = mask_opacity(
+            self.masks,
+            self.mask_of[face],
+            a[where] / w,
+            b[where] / w,
+            self.pixel_angle / w / self.size[face],
+        )
         visible[where] = opacity > 0.5
         return visible
 
@@ -179,8 +197,13 @@ def face_size(faces: FaceSet) -> torch.Tensor:
     return 2 * torch.minimum(faces.half_u.norm(dim=1), faces.half_v.norm(dim=1)).float()
 
 
-def mask_opacity(masks: torch.Tensor, mask: torch.Tensor, a: torch.Tensor, b: torch.Tensor,
-                 footprint: torch.Tensor) -> torch.Tensor:
+def mask_opacity(
+    masks: torch.Tensor,
+    mask: torch.Tensor,
+    a: torch.Tensor,
+    b: torch.Tensor,
+    footprint: torch.Tensor,
+) -> torch.Tensor:
     """Opacity of cut-out `mask` (n,) at face coordinates a, b; footprint = pixel / face size.
 
     `masks` (L,n,S,S) holds ever smoother versions, all of the same size.

@@ -30,9 +30,15 @@ class Rendering:
 
 
 @torch.no_grad()
-def render(world, camera: Camera, T_map_cam: np.ndarray, lighting: Lighting | None = None,
-           device: str | torch.device = "cpu", sensor: Sensor | None = None,
-           seed: int = 0) -> Rendering:
+def render(
+    world,
+    camera: Camera,
+    T_map_cam: np.ndarray,
+    lighting: Lighting | None = None,
+    device: str | torch.device = "cpu",
+    sensor: Sensor | None = None,
+    seed: int = 0,
+) -> Rendering:
     """Render `world` (a StreetWorld) as `camera` sees it from T_map_cam (4,4).
 
     `seed` draws the sensor noise only. Any Camera model works: it only enters through its rays.
@@ -47,8 +53,11 @@ def render(world, camera: Camera, T_map_cam: np.ndarray, lighting: Lighting | No
     fan = _fan(rays)
     radiance = shading.shade(scene, visible, fan, T, lighting, spacing)
     radiance = smooth(scene.faces, visible, radiance, fan, spacing)
-    depth = torch.where(visible.face >= 0, 1 / visible.inverse_depth,
-                        torch.full_like(visible.inverse_depth, torch.inf))
+    depth = torch.where(
+        visible.face >= 0,
+        1 / visible.inverse_depth,
+        torch.full_like(visible.inverse_depth, torch.inf),
+    )
     radiance = add_glare(radiance, depth, rays, scene.lamps, R, t, lighting)
     return Rendering(expose(radiance, rays, sensor or Sensor(), seed), depth)
 
@@ -56,9 +65,11 @@ def render(world, camera: Camera, T_map_cam: np.ndarray, lighting: Lighting | No
 def pixel_rays(camera: Camera) -> torch.Tensor:
     """Rays (H,W,3) float32 with z = 1 through the pixel centres of one camera."""
     width, height = (round(v) for v in camera.size.tolist())
-    y, x = torch.meshgrid(torch.arange(height, dtype=camera.dtype, device=camera.device),
-                          torch.arange(width, dtype=camera.dtype, device=camera.device),
-                          indexing="ij")
+    y, x = torch.meshgrid(
+        torch.arange(height, dtype=camera.dtype, device=camera.device),
+        torch.arange(width, dtype=camera.dtype, device=camera.device),
+        indexing="ij",
+    )
     pixels = torch.stack([x, y], -1).view(-1, 2)
     return camera.rays(pixels).view(height, width, 3).float()
 

@@ -52,27 +52,54 @@ class Scene:
     UP = np.array([0.0, 0.0, 1.0])
 
     @staticmethod
-    def build(face_list: FaceList, sizes, texels, table, masks, cloud_texture: int,
-              core: np.ndarray, shadow_resolution: float, device, lamps: np.ndarray) -> Scene:
+    def build(
+        face_list: FaceList,
+        sizes,
+        texels,
+        table,
+        masks,
+        cloud_texture: int,
+        core: np.ndarray,
+        shadow_resolution: float,
+        device,
+        lamps: np.ndarray,
+    ) -> Scene:
         """Tensors on `device` from a face list and a frozen texture bank."""
         arrays = face_list.arrays(np.asarray(sizes, float))
 
         def real(name, dtype=torch.float32):
             return torch.from_numpy(np.ascontiguousarray(arrays[name])).to(device, dtype)
 
-        faces = FaceSet(real("center", torch.float64), real("half_u", torch.float64),
-                        real("half_v", torch.float64), real("taper", torch.float64),
-                        real("mask", torch.int64), real("two_sided", torch.bool),
-                        masks.to(device))
+        faces = FaceSet(
+            real("center", torch.float64),
+            real("half_u", torch.float64),
+            real("half_v", torch.float64),
+            real("taper", torch.float64),
+            real("mask", torch.int64),
+            real("two_sided", torch.bool),
+            masks.to(device),
+        )
         normal = torch.linalg.cross(faces.half_u, faces.half_v)
         normal = (normal / normal.norm(dim=1, keepdim=True)).float()
         tangent = torch.stack([faces.half_u, faces.half_v], 1)
         tangent = (tangent / tangent.norm(dim=2, keepdim=True)).float()
-        return Scene(faces, normal, tangent, real("uv").T.contiguous(),
-                     real("detail_uv").T.contiguous(), real("tint").T.contiguous(), real("gloss"),
-                     real("texture", torch.int64), real("detail", torch.int64),
-                     texels.to(device), table.to(device), cloud_texture, core, shadow_resolution,
-                     torch.from_numpy(lamps).to(device, torch.float64))
+        return Scene(
+            faces,
+            normal,
+            tangent,
+            real("uv").T.contiguous(),
+            real("detail_uv").T.contiguous(),
+            real("tint").T.contiguous(),
+            real("gloss"),
+            real("texture", torch.int64),
+            real("detail", torch.int64),
+            texels.to(device),
+            table.to(device),
+            cloud_texture,
+            core,
+            shadow_resolution,
+            torch.from_numpy(lamps).to(device, torch.float64),
+        )
 
     def depth_view(self, direction: np.ndarray, resolution: float) -> DepthView:
         """The scene from far along `direction` (3,), pixels of about `resolution` metres; kept."""
@@ -97,9 +124,16 @@ class Scene:
         cols, rows = np.ceil((high - low) / step).astype(int) + 1
         xs = torch.arange(cols, device=device) * step + low[0]
         ys = torch.arange(rows, device=device) * step + low[1]
-        rays = torch.stack([xs.expand(rows, cols), ys[:, None].expand(rows, cols),
-                            torch.ones(rows, cols, device=device)], -1).float()
+        rays = torch.stack(
+            [
+                xs.expand(rows, cols),
+                ys[:, None].expand(rows, cols),
+                torch.ones(rows, cols, device=device),
+            ],
+            -1,
+        ).float()
         R, t = torch.from_numpy(R).to(device), torch.from_numpy(t).to(device)
         visible = rasterise(self.faces, rays, R, t, step)
-        return DepthView(R, t, 1 / step, torch.tensor(-low / step, device=device),
-                         visible.inverse_depth)
+        return DepthView(
+            R, t, 1 / step, torch.tensor(-low / step, device=device), visible.inverse_depth
+        )

@@ -39,19 +39,28 @@ class Sensor:
     @staticmethod
     def random(rng: np.random.Generator) -> Sensor:
         """A different camera or setting: exposure about half a stop off at most, and so on."""
-        return Sensor(exposure=float(2.0 ** rng.uniform(-0.7, 0.6)), blur=rng.uniform(0.4, 0.9),
-                      vignette=rng.uniform(0.0, 0.3),
-                      white_balance=tuple(1.0 + rng.normal(0, 0.05, 3)),
-                      saturation=rng.uniform(0.6, 1.15), contrast=rng.uniform(0.4, 1.5),
-                      shot_noise=rng.uniform(0.002, 0.02), read_noise=rng.uniform(0.002, 0.01))
+        return Sensor(
+            exposure=float(2.0 ** rng.uniform(-0.7, 0.6)),
+            blur=rng.uniform(0.4, 0.9),
+            vignette=rng.uniform(0.0, 0.3),
+            white_balance=tuple(1.0 + rng.normal(0, 0.05, 3)),
+            saturation=rng.uniform(0.6, 1.15),
+            contrast=rng.uniform(0.4, 1.5),
+            shot_noise=rng.uniform(0.002, 0.02),
+            read_noise=rng.uniform(0.002, 0.01),
+        )
 
     @staticmethod
     def random_night(rng: np.random.Generator) -> Sensor:
-        """A camera after dark: exposed too little, long enough to blur, amplified until it is noisy."""
+        """A camera after dark: exposed too little, long enough to blur, amplified and noisy."""
         day = Sensor.random(rng)
-        return replace(day, exposure=float(2.0 ** rng.uniform(-2.2, -0.3)),
-                       blur=rng.uniform(0.5, 1.3), shot_noise=rng.uniform(0.01, 0.06),
-                       read_noise=rng.uniform(0.005, 0.03))
+        return replace(
+            day,
+            exposure=float(2.0 ** rng.uniform(-2.2, -0.3)),
+            blur=rng.uniform(0.5, 1.3),
+            shot_noise=rng.uniform(0.01, 0.06),
+            read_noise=rng.uniform(0.005, 0.03),
+        )
 
 
 def expose(radiance: torch.Tensor, rays: torch.Tensor, sensor: Sensor, seed: int) -> torch.Tensor:

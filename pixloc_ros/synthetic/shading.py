@@ -22,8 +22,14 @@ _SHADOW_BIAS = 0.08  # metres
 _DETAIL_END, _DETAIL_FADE = 0.06, 0.02  # metres per pixel where fine structure is averaged out
 
 
-def shade(scene: Scene, visible: Visible, fan: torch.Tensor, T_map_cam: torch.Tensor,
-          lighting: Lighting, spacing: float) -> torch.Tensor:
+def shade(
+    scene: Scene,
+    visible: Visible,
+    fan: torch.Tensor,
+    T_map_cam: torch.Tensor,
+    lighting: Lighting,
+    spacing: float,
+) -> torch.Tensor:
     """Linear radiance (3,H,W) of what is visible.
 
     fan (3,3,H*W): for each pixel its ray and the ray's change to the right and down. spacing: mean
@@ -39,9 +45,20 @@ def shade(scene: Scene, visible: Visible, fan: torch.Tensor, T_map_cam: torch.Te
         radiance.index_copy_(1, miss, sky(scene, direction, lighting, spacing))
     if hit.numel():
         depth = 1 / visible.inverse_depth.view(-1)[hit]
-        radiance.index_copy_(1, hit, _surface(scene, visible.matrices, face[hit],
-                                              fan.index_select(2, hit), depth, T_map_cam, lighting,
-                                              spacing))
+        radiance.index_copy_(
+            1,
+            hit,
+            _surface(
+                scene,
+                visible.matrices,
+                face[hit],
+                fan.index_select(2, hit),
+                depth,
+                T_map_cam,
+                lighting,
+                spacing,
+            ),
+        )
     return radiance.view(3, height, width)
 
 
@@ -49,8 +66,14 @@ def _surface(scene, matrices, face, fan, depth, T_map_cam, lighting, spacing):
     """Radiance (3,n) of hit points: face (n,), their part of the fan (3,3,n), depth (n,)."""
     at, right, down = _face_coordinates(matrices, face, fan, depth)
     uv = scene.uv.index_select(1, face)
-    base = sample(scene.texels, scene.table, scene.texture[face], uv[:2] * at + uv[2:],
-                  uv[:2] * right, uv[:2] * down).T.contiguous()
+    base = sample(
+        scene.texels,
+        scene.table,
+        scene.texture[face],
+        uv[:2] * at + uv[2:],
+        uv[:2] * right,
+        uv[:2] * down,
+    ).T.contiguous()
     albedo = base[:3].square() * scene.tint.index_select(1, face)
     bare = (1 - base[3] / PAINT) * ((_DETAIL_END - depth * spacing) / _DETAIL_FADE).clamp(0, 1)
     shade, *slope = _detail(scene, face, bare, at, right, down)
@@ -92,8 +115,15 @@ def _detail(scene, face, bare, at, right, down):
         face = face[chosen]
         uv = scene.detail_uv.index_select(1, face)
         at, right, down = (x.index_select(1, chosen) for x in (at, right, down))
-        fine = sample(scene.texels, scene.table, scene.detail[face], uv[:2] * at + uv[2:],
-                      uv[:2] * right, uv[:2] * down, taps=2).T[:3]
+        fine = sample(
+            scene.texels,
+            scene.table,
+            scene.detail[face],
+            uv[:2] * at + uv[2:],
+            uv[:2] * right,
+            uv[:2] * down,
+            taps=2,
+        ).T[:3]
         out.index_copy_(1, chosen, (2 * fine - 1) * bare[chosen])
     return out
 
@@ -101,15 +131,22 @@ def _detail(scene, face, bare, at, right, down):
 def _irradiance(scene, face, slope, offset, eye, lighting):
     """Light (3,n) that reaches points eye + offset (3,n) whose surface is tilted by slope (2,n)."""
     sun = torch.tensor(lighting.direction, device=offset.device).float()
-    sky_light, bounce, direct = (_column(c, offset) for c in
-                                 (lighting.sky, lighting.ground, lighting.sun))
+    sky_light, bounce, direct = (
+        _column(c, offset) for c in (lighting.sky, lighting.ground, lighting.sun)
+    )
     leaf = scene.faces.mask >= 0
     lambert = scene.normal @ sun
     lambert = torch.where(leaf, 0.25 + 0.5 * lambert.abs(), lambert)
     up = torch.where(leaf, torch.full_like(lambert, 0.6), scene.normal[:, 2])
     share = 0.5 + 0.5 * up
-    per_face = torch.cat([share * sky_light + (1 - share) * bounce, lambert[None],
-                          (scene.tangent @ sun).T, scene.tangent[:, 1, 2][None]])
+    per_face = torch.cat(
+        [
+            share * sky_light + (1 - share) * bounce,
+            lambert[None],
+            (scene.tangent @ sun).T,
+            scene.tangent[:, 1, 2][None],
+        ]
+    )
     values = per_face.index_select(1, face)
     ambient = values[:3] * (_openness(scene, offset, eye) * (1 - slope[1] * values[6]))
     if max(lighting.sun) <= 0:
@@ -126,8 +163,10 @@ def _irradiance(scene, face, slope, offset, eye, lighting):
 def _wet(scene, face, offset, eye, share: float):
     """How wet (n,), [0,1], points are: level ground in patches of a few metres, nothing else."""
     x, y = offset[:2] + eye[:2, None].float()
-    patches = (torch.sin(0.7 * x + 1.3 * torch.sin(0.5 * y))
-               + torch.sin(0.9 * y + 1.1 * torch.sin(0.6 * x))) / 2
+    patches = (
+        torch.sin(0.7 * x + 1.3 * torch.sin(0.5 * y))
+        + torch.sin(0.9 * y + 1.1 * torch.sin(0.6 * x))
+    ) / 2
     level = (scene.normal[face, 2] > 0.99) & (offset[2] + eye[2].float() < 0.3)
     return ((patches + 2 * share - 1) * 3).clamp(0, 1) * level
 
@@ -153,8 +192,9 @@ def _sunlit(view: DepthView, offset, eye):
     def open_at(step):
         return (flat.index_select(0, index + step) <= limit).float()
 
-    share = torch.lerp(torch.lerp(open_at(0), open_at(1), fx),
-                       torch.lerp(open_at(cols), open_at(cols + 1), fx), fy)
+    share = torch.lerp(
+        torch.lerp(open_at(0), open_at(1), fx), torch.lerp(open_at(cols), open_at(cols + 1), fx), fy
+    )
     return torch.where(inside, share, torch.ones_like(share))
 
 
@@ -165,8 +205,9 @@ def _openness(scene: Scene, offset, eye):
     rows, cols = view.inverse_depth.shape
     extent = torch.tensor([[cols - 1.0], [rows - 1.0]], device=offset.device)
     grid = (2 * position / extent - 1).T[None, None]
-    heights = F.grid_sample(_smoothed_depths(view)[None], grid, align_corners=True,
-                            padding_mode="border")[0, :, 0]
+    heights = F.grid_sample(
+        _smoothed_depths(view)[None], grid, align_corners=True, padding_mode="border"
+    )[0, :, 0]
     above = (z - heights).clamp(min=0)
     near, far = torch.exp(above * torch.tensor([[-2.0], [-0.2]], device=offset.device))
     return (0.5 + 0.5 * near) * (0.5 + 0.5 * far)

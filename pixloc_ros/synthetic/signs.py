@@ -9,9 +9,18 @@ import numpy as np
 from pixloc_ros.synthetic.noise import resize
 
 # strokes of a 3 x 5 grid of knots from which glyphs are drawn
-_STROKES = [((0, 0), (0, 4)), ((2, 0), (2, 4)), ((0, 0), (2, 0)), ((0, 2), (2, 2)),
-            ((0, 4), (2, 4)), ((0, 0), (2, 4)), ((2, 0), (0, 4)), ((0, 2), (2, 4)),
-            ((0, 2), (2, 0)), ((1, 0), (1, 4))]
+_STROKES = [
+    ((0, 0), (0, 4)),
+    ((2, 0), (2, 4)),
+    ((0, 0), (2, 0)),
+    ((0, 2), (2, 2)),
+    ((0, 4), (2, 4)),
+    ((0, 0), (2, 4)),
+    ((2, 0), (0, 4)),
+    ((0, 2), (2, 4)),
+    ((0, 2), (2, 0)),
+    ((1, 0), (1, 4)),
+]
 
 
 @lru_cache(maxsize=1)
@@ -42,7 +51,7 @@ def lettering(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     line = np.concatenate(list(marks), 1)
     span = min(width, round(count * size * 0.7))
     x, y = (width - span) // 2, (height - size) // 2
-    out[y:y + size, x:x + span] = resize(line, size, span)
+    out[y : y + size, x : x + span] = resize(line, size, span)
     return out
 
 
@@ -85,7 +94,7 @@ def poster(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
         rows = min(height, max(6, int(height * rng.uniform(0.05, 0.16))))
         top = int(rng.uniform(0, max(1, height - rows)))
         mask = lettering(rng, rows, width)[..., None]
-        out[top:top + rows] = out[top:top + rows] * (1 - mask) + ink * mask
+        out[top : top + rows] = out[top : top + rows] * (1 - mask) + ink * mask
     return np.clip(out, 0, 1).astype(np.float32)
 
 
@@ -96,8 +105,12 @@ def scribble(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     for _ in range(rng.integers(2, 5)):
         knots = rng.uniform(0.1, 0.9, (4, 2)) * (height, width)
         s = np.linspace(0, 1, 16)[:, None]
-        path = ((1 - s) ** 3 * knots[0] + 3 * s * (1 - s) ** 2 * knots[1]
-                + 3 * s * s * (1 - s) * knots[2] + s**3 * knots[3])
+        path = (
+            (1 - s) ** 3 * knots[0]
+            + 3 * s * (1 - s) ** 2 * knots[1]
+            + 3 * s * s * (1 - s) * knots[2]
+            + s**3 * knots[3]
+        )
         thick = rng.uniform(0.04, 0.07) * height
         for py, px in path:
             out = np.maximum(out, np.clip(thick - np.hypot(y - py, x - px) + 0.5, 0, 1))

@@ -1,4 +1,5 @@
 """One experiment: what its YAML file may say."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field

@@ -4,6 +4,7 @@ Every process takes its share of each batch; gradients are averaged (Distributed
 so are the statistics of batch norms, so that a step equals that of one process with the whole
 batch.
 """
+
 from __future__ import annotations
 
 import os
@@ -73,8 +74,10 @@ class Processes:
         the batch evenly.
         """
         if batch % self.count:
-            raise ConfigError(f"batch: {batch} pairs cannot be shared evenly by {self.count} "
-                              f"processes; take a multiple of {self.count}")
+            raise ConfigError(
+                f"batch: {batch} pairs cannot be shared evenly by {self.count} "
+                f"processes; take a multiple of {self.count}"
+            )
         size = batch // self.count
         starts = (step * batch + self.rank * size for step in range(first_step, last_step))
         return [list(range(start, start + size)) for start in starts]

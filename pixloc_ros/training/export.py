@@ -1,4 +1,5 @@
 """Trained networks out: our checkpoint folder, the published `.tar`, TorchScript."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -39,8 +40,12 @@ def read_trained(path: Path) -> tuple[PixLocNet, dict]:
     except Exception as error:  # an arbitrary file may fail in any way
         reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
         raise CheckpointError(f"{path}: not a readable training state ({reason[0]})") from error
-    card = {"name": state["config"]["name"], "training": state["config"], "step": state["step"],
-            "skipped_steps": state["skipped"]}
+    card = {
+        "name": state["config"]["name"],
+        "training": state["config"],
+        "step": state["step"],
+        "skipped_steps": state["skipped"],
+    }
     return net, card
 
 
@@ -52,8 +57,9 @@ class _PlainExtractor(nn.Module):
         self.extractor = net.extractor
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        return tuple(part for level in self.extractor(image)
-                     for part in (level.features, level.confidence))
+        return tuple(
+            part for level in self.extractor(image) for part in (level.features, level.confidence)
+        )
 
 
 def export_torchscript(net: PixLocNet, path: Path) -> None:

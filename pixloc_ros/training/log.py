@@ -1,4 +1,5 @@
 """What a run leaves to look at: CSV files, pictures and, where it is installed, TensorBoard."""
+
 from __future__ import annotations
 
 import csv
@@ -34,8 +35,10 @@ class TrainLog:
 
     def figures(self, kind: str, step: int, figures: dict[str, float]) -> None:
         """One row of "train" or "validation"."""
-        row = {key: f"{value:.6g}" if isinstance(value, float) else value
-               for key, value in figures.items()}
+        row = {
+            key: f"{value:.6g}" if isinstance(value, float) else value
+            for key, value in figures.items()
+        }
         path = self._folder / f"{kind}.csv"
         new = not path.exists()
         with path.open("a", newline="") as file:

@@ -1,4 +1,5 @@
 """The training loop: resumable to the step, deterministic in its data, NaN-proof."""
+
 from __future__ import annotations
 
 import math
@@ -35,8 +36,15 @@ class Trainer:
     processes: of which this is one; all have to see the same `folder`, the first writes to it.
     """
 
-    def __init__(self, net: PixLocNet, config: TrainConfig, folder: Path, cache: Path,
-                 device: torch.device | str = "cpu", processes: Processes = Processes()):
+    def __init__(
+        self,
+        net: PixLocNet,
+        config: TrainConfig,
+        folder: Path,
+        cache: Path,
+        device: torch.device | str = "cpu",
+        processes: Processes = Processes(),
+    ):
         self.net = net.to(device, memory_format=torch.channels_last)  # a tenth less time on a CPU
         self.config = config
         self.folder = folder
@@ -97,17 +105,24 @@ class Trainer:
                 buffer.copy_(before)
         self._scaler.update()
         self.step += 1
-        figures = {"loss": float(loss.detach()), "gradient_norm": float(norm),
-                   **_level_figures(outcome.losses),
-                   **self._median_errors(*self._pose_errors(outcome, batch))}
+        figures = {
+            "loss": float(loss.detach()),
+            "gradient_norm": float(norm),
+            **_level_figures(outcome.losses),
+            **self._median_errors(*self._pose_errors(outcome, batch)),
+        }
         return {**self.processes.mean(figures, self.device), "skipped": self.skipped}
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
         """Errors on scenes that training never draws: pixels, medians, share that converged."""
         self.net.eval()
-        loader = DataLoader(self.validation_pairs(), batch_size=self.config.batch,
-                            collate_fn=collate, num_workers=self.config.workers)
+        loader = DataLoader(
+            self.validation_pairs(),
+            batch_size=self.config.batch,
+            collate_fn=collate,
+            num_workers=self.config.workers,
+        )
         all_losses, errors = [], []
         for batch in loader:
             batch = to_device(batch, self.device)
@@ -115,15 +130,21 @@ class Trainer:
             all_losses.append(outcome.losses)
             errors.append(torch.stack(self._pose_errors(outcome, batch)))
         distance, angle = torch.cat(errors, dim=-1)
-        losses = {key: torch.cat([losses[key] for losses in all_losses], dim=-1)
-                  for key in all_losses[0]}
-        figures = {"loss": float(losses["total"].mean()), **_level_figures(losses),
-                   **self._median_errors(distance, angle)}
+        losses = {
+            key: torch.cat([losses[key] for losses in all_losses], dim=-1) for key in all_losses[0]
+        }
+        figures = {
+            "loss": float(losses["total"].mean()),
+            **_level_figures(losses),
+            **self._median_errors(distance, angle),
+        }
         if self.config.data.unit == "m":
             close = (distance < 0.1) & (angle < 0.25)
             near = (distance < 0.25) & (angle < 2)
-            figures |= {"recall_0.1m_0.25deg": float(close.float().mean()),
-                        "recall_0.25m_2deg": float(near.float().mean())}
+            figures |= {
+                "recall_0.1m_0.25deg": float(close.float().mean()),
+                "recall_0.25m_2deg": float(near.float().mean()),
+            }
         return figures
 
     def validation_pairs(self) -> Dataset:
@@ -133,10 +154,19 @@ class Trainer:
     def save(self) -> None:
         """Write the state under a temporary name, then rename: a cut run leaves the last one."""
         temporary = self.folder / "state.pt.partial"
-        torch.save({"step": self.step, "skipped": self.skipped, "model": self.net.state_dict(),
-                    "optimizer": self._optimizer.state_dict(), "scaler": self._scaler.state_dict(),
-                    "architecture": self.net.architecture, "network": self.net.config,
-                    "config": to_dict(self.config)}, temporary)
+        torch.save(
+            {
+                "step": self.step,
+                "skipped": self.skipped,
+                "model": self.net.state_dict(),
+                "optimizer": self._optimizer.state_dict(),
+                "scaler": self._scaler.state_dict(),
+                "architecture": self.net.architecture,
+                "network": self.net.config,
+                "config": to_dict(self.config),
+            },
+            temporary,
+        )
         os.replace(temporary, self.folder / "state.pt")
 
     def _now_and_then(self, log: TrainLog) -> None:
@@ -156,23 +186,29 @@ class Trainer:
         if path.exists():
             state = torch.load(path, map_location=self.device, weights_only=True)
             if state["config"] != to_dict(self.config):
-                raise CheckpointError(f"{path} was made with another configuration; "
-                                      "train into another folder, or remove this one to start over")
+                raise CheckpointError(
+                    f"{path} was made with another configuration; "
+                    "train into another folder, or remove this one to start over"
+                )
             self.net.load_state_dict(state["model"])
             self._optimizer.load_state_dict(state["optimizer"])
             self._scaler.load_state_dict(state["scaler"])
             self.step, self.skipped = state["step"], state["skipped"]
         if not self.processes.same(self.step, self.device):
-            raise CheckpointError(f"{path}: the processes do not see the same file; give a folder "
-                                  "that all machines share")
+            raise CheckpointError(
+                f"{path}: the processes do not see the same file; give a folder "
+                "that all machines share"
+            )
 
     def _batches(self) -> Iterator[PairBatch]:
         config = self.config
-        pairs = config.data.training_pairs(config.augment, config.seed,
-                                           config.steps * config.batch, self.cache)
+        pairs = config.data.training_pairs(
+            config.augment, config.seed, config.steps * config.batch, self.cache
+        )
         remaining = self.processes.share(config.batch, self.step, config.steps)
-        loader = DataLoader(pairs, batch_sampler=remaining, collate_fn=collate,
-                            num_workers=config.workers)
+        loader = DataLoader(
+            pairs, batch_sampler=remaining, collate_fn=collate, num_workers=config.workers
+        )
         for batch in loader:
             yield to_device(batch, self.device)
 
@@ -185,8 +221,10 @@ class Trainer:
         return distance, torch.rad2deg(angle)
 
     def _median_errors(self, distance: Tensor, angle: Tensor) -> dict[str, float]:
-        return {f"median_{self.config.data.unit}": float(distance.median()),
-                "median_deg": float(angle.median())}
+        return {
+            f"median_{self.config.data.unit}": float(distance.median()),
+            "median_deg": float(angle.median()),
+        }
 
     def _rate_factor(self) -> float:
         rise = min(1.0, (self.step + 1) / self.config.warmup)
@@ -198,17 +236,30 @@ def parameter_groups(net: PixLocNet, config: TrainConfig) -> list[dict]:
     zero is frozen."""
     groups: dict[str, list] = {"encoder": [], "damping": [], "confidence": [], "rest": []}
     for name, parameter in net.named_parameters():
-        kind = ("encoder" if ".encoder." in name
-                else "damping" if "dampingnet" in name
-                else "confidence" if ".uncertainty." in name else "rest")
+        kind = (
+            "encoder"
+            if ".encoder." in name
+            else "damping"
+            if "dampingnet" in name
+            else "confidence"
+            if ".uncertainty." in name
+            else "rest"
+        )
         groups[kind].append(parameter)
-    factors = {"encoder": config.encoder_rate, "damping": config.damping_rate,
-               "confidence": config.confidence_rate, "rest": 1.0}
+    factors = {
+        "encoder": config.encoder_rate,
+        "damping": config.damping_rate,
+        "confidence": config.confidence_rate,
+        "rest": 1.0,
+    }
     for kind, parameters in groups.items():
         for parameter in parameters:
             parameter.requires_grad_(factors[kind] > 0)
-    return [{"params": groups[kind], "lr": config.learning_rate * factors[kind]}
-            for kind in groups if factors[kind] > 0]
+    return [
+        {"params": groups[kind], "lr": config.learning_rate * factors[kind]}
+        for kind in groups
+        if factors[kind] > 0
+    ]
 
 
 def to_device(batch: PairBatch, device: torch.device) -> PairBatch:

@@ -1,4 +1,5 @@
 """The training loss: reprojection error after every level, coarse levels gating finer ones."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -23,8 +24,9 @@ class LossConfig:
     min_points: int = 10
 
 
-def reprojection_error(T: Pose, T_true: Pose, points: Tensor, mask: Tensor, camera: Camera
-                       ) -> Tensor:
+def reprojection_error(
+    T: Pose, T_true: Pose, points: Tensor, mask: Tensor, camera: Camera
+) -> Tensor:
     """(B,) robust distance in full-resolution pixels between projections under both poses.
 
     points (B, N, 3) in the reference frame, mask (B, N) bool, T and T_true reference -> query.
@@ -37,10 +39,17 @@ def reprojection_error(T: Pose, T_true: Pose, points: Tensor, mask: Tensor, came
     return torch.where(mask, error, 0).sum(-1) / mask.sum(-1).clamp(min=1)
 
 
-def alignment_loss(levels: list[Pose], T_init: Pose, T_true: Pose, points: Tensor, mask: Tensor,
-                   camera: Camera, strides: tuple[int, ...], config: LossConfig = LossConfig()
-                   ) -> dict[str, Tensor]:
-    """Loss of a batch (paper, section 3.3): "total" (B,), "levels" (L, B) fine -> coarse, "init" (B,).
+def alignment_loss(
+    levels: list[Pose],
+    T_init: Pose,
+    T_true: Pose,
+    points: Tensor,
+    mask: Tensor,
+    camera: Camera,
+    strides: tuple[int, ...],
+    config: LossConfig = LossConfig(),
+) -> dict[str, Tensor]:
+    """Loss of a batch (paper, 3.3): "total" (B,), "levels" (L, B) fine -> coarse, "init" (B,).
 
     levels: the pose each level ended with, fine -> coarse. Points count where they are seen by
     the query camera under both the true and the initial pose.

@@ -1,4 +1,5 @@
 """Network, solver and loss as one module: what a training step runs forwards and backwards."""
+
 from __future__ import annotations
 
 from typing import NamedTuple
@@ -34,8 +35,10 @@ class MixedPrecisionNet:
         lower = self.dtype is not None
         with torch.autocast(images.device.type, self.dtype, enabled=lower):
             pyramid = self.net(images)
-        return [level._replace(features=level.features.float(),
-                               confidence=level.confidence.float()) for level in pyramid]
+        return [
+            level._replace(features=level.features.float(), confidence=level.confidence.float())
+            for level in pyramid
+        ]
 
     def damping(self) -> Tensor:
         return self.net.damping()
@@ -56,6 +59,14 @@ class TwoViewModel(nn.Module):
 
     def forward(self, batch: PairBatch) -> Outcome:
         alignment, mask = align_pairs(self._extract, batch, self._aligner)
-        losses = alignment_loss(alignment.levels, batch.T_init, batch.T_query_ref, batch.points,
-                                mask, batch.camera_query, self.net.strides, self._loss)
+        losses = alignment_loss(
+            alignment.levels,
+            batch.T_init,
+            batch.T_query_ref,
+            batch.points,
+            mask,
+            batch.camera_query,
+            self.net.strides,
+            self._loss,
+        )
         return Outcome(alignment.levels, losses)

@@ -1,4 +1,5 @@
 """The network before the first step."""
+
 from __future__ import annotations
 
 import pickle
@@ -20,8 +21,9 @@ def starting_network(config: TrainConfig, cache: Path) -> PixLocNet:
     if config.start is not None:
         return load_checkpoint(config.start, inference=False).net
     network = config.network or NetworkConfig()
-    widths = {name: width for name in ("decoder", "dims")
-              if (width := getattr(network, name)) is not None}
+    widths = {
+        name: width for name in ("decoder", "dims") if (width := getattr(network, name)) is not None
+    }
     if network.architecture == "small":
         pairs = config.data.training_pairs(config.augment, config.seed, TYPICAL_PAIRS, cache)
         images = [pairs[i].reference for i in range(TYPICAL_PAIRS)]
@@ -42,15 +44,24 @@ def load_vgg_encoder(encoder: nn.ModuleList, path: Path) -> None:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         weights = _in_order(state, "weight"), _in_order(state, "bias")
-    except (OSError, RuntimeError, pickle.UnpicklingError, ValueError, TypeError,
-            AttributeError) as error:
-        raise CheckpointError(f"{path}: not readable as torchvision's VGG weights "
-                              f"({str(error).splitlines()[0]})") from error
+    except (
+        OSError,
+        RuntimeError,
+        pickle.UnpicklingError,
+        ValueError,
+        TypeError,
+        AttributeError,
+    ) as error:
+        raise CheckpointError(
+            f"{path}: not readable as torchvision's VGG weights ({str(error).splitlines()[0]})"
+        ) from error
     convolutions = [layer for layer in encoder.modules() if isinstance(layer, nn.Conv2d)]
     shapes = [layer.weight.shape for layer in convolutions]
     if [weight.shape for weight in weights[0]] != shapes:
-        raise CheckpointError(f"{path}: not the weights of a VGG with {len(shapes)} convolutions; "
-                              "take torchvision's file for the architecture in use")
+        raise CheckpointError(
+            f"{path}: not the weights of a VGG with {len(shapes)} convolutions; "
+            "take torchvision's file for the architecture in use"
+        )
     with torch.no_grad():
         for layer, weight, bias in zip(convolutions, *weights):
             layer.weight.copy_(weight)

@@ -1,4 +1,5 @@
 """Training pairs: two views of one place, points with exact depth, a disturbed starting pose."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -41,15 +42,21 @@ class SyntheticPairs(Dataset):
     seed: of the pairs. first_world: seed of the first world used; its views lie in `folder`.
     """
 
-    def __init__(self, config: PairConfig, augment: AugmentConfig, seed: int, first_world: int,
-                 length: int, folder: Path):
+    def __init__(
+        self,
+        config: PairConfig,
+        augment: AugmentConfig,
+        seed: int,
+        first_world: int,
+        length: int,
+        folder: Path,
+    ):
         self.config = config
         self.augment = augment
         self._seed = seed
         self._first_world = first_world
         self._length = length
-        self._load = lru_cache(maxsize=64)(
-            lambda world: load_world(config.views, world, folder))
+        self._load = lru_cache(maxsize=64)(lambda world: load_world(config.views, world, folder))
 
     def __len__(self) -> int:
         return self._length
@@ -66,9 +73,10 @@ class SyntheticPairs(Dataset):
                 return self._pair(views, first, second, rng)
 
     def _pair(self, views: Views, first: int, second: int, rng: np.random.Generator) -> PairBatch:
-        generator = torch.Generator().manual_seed(int(rng.integers(2 ** 62)))
-        reference, query = (torch.from_numpy(views.image[i]).permute(2, 0, 1) / 255
-                            for i in (first, second))
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        reference, query = (
+            torch.from_numpy(views.image[i]).permute(2, 0, 1) / 255 for i in (first, second)
+        )
         depths = torch.from_numpy(views.depth[first]), torch.from_numpy(views.depth[second])
         reference, query, hidden = augment_pair(reference, query, depths, self.augment, generator)
         cameras = camera_of(views, first), camera_of(views, second)
@@ -76,8 +84,15 @@ class SyntheticPairs(Dataset):
         points = sample_points(views.image[first], depth, cameras[0], self.config, rng)
         T_query_ref = transforms.inverse(views.T_map_cam[second]) @ views.T_map_cam[first]
         T_init = transforms.exp(disturbance(self.config, rng)) @ T_query_ref
-        return PairBatch(reference[None], query[None], cameras[0][None], cameras[1][None],
-                         points[None], _pose(T_query_ref), _pose(T_init))
+        return PairBatch(
+            reference[None],
+            query[None],
+            cameras[0][None],
+            cameras[1][None],
+            points[None],
+            _pose(T_query_ref),
+            _pose(T_init),
+        )
 
 
 def overlap(views: Views, first: int, second: int, config: PairConfig) -> float:
@@ -91,8 +106,13 @@ def overlap(views: Views, first: int, second: int, config: PairConfig) -> float:
     return float(seen.float().mean()) if len(points) else 0.0
 
 
-def sample_points(image: np.ndarray, depth: np.ndarray, camera: Camera, config: PairConfig,
-                  rng: np.random.Generator) -> Tensor:
+def sample_points(
+    image: np.ndarray,
+    depth: np.ndarray,
+    camera: Camera,
+    config: PairConfig,
+    rng: np.random.Generator,
+) -> Tensor:
     """(N, 3) metres in the camera frame: some on strong edges, some anywhere, none in the sky."""
     gray = image.astype(np.float32).mean(-1)
     dy, dx = np.gradient(gray)
@@ -108,10 +128,12 @@ def sample_points(image: np.ndarray, depth: np.ndarray, camera: Camera, config: 
 
 def collate(pairs: list[PairBatch]) -> PairBatch:
     """Batches of one -> one batch."""
+
     def join(parts):
         if isinstance(parts[0], Tensor):
             return torch.cat(parts)
         return type(parts[0]).stack([part[0] for part in parts])
+
     return PairBatch(*(join(parts) for parts in zip(*pairs)))
 
 

@@ -1,4 +1,5 @@
 """One look at what the network sees in a pair, and where its points go."""
+
 from __future__ import annotations
 
 import cv2
@@ -35,25 +36,37 @@ def pair_picture(net: PixLocNet, batch: PairBatch, config: AlignerConfig) -> np.
     rows = []
     for i in range(count):
         rows.append(_points_row(batch, i, [pose[i] for pose in poses], mask[i]))
-        size = rows[-1].shape[1] // 4, rows[-1].shape[1] * batch.query.shape[2] // (
-            4 * batch.query.shape[3])
+        size = (
+            rows[-1].shape[1] // 4,
+            rows[-1].shape[1] * batch.query.shape[2] // (4 * batch.query.shape[3]),
+        )
         for level in pyramid:
             views = [level.features[i], level.features[count + i]]
             tiles = _colours(views) + [_heat(level.confidence[j, 0]) for j in (i, count + i)]
             names = ("reference", "query", "confidence", "confidence")
-            rows.append(np.hstack([
-                _titled(cv2.resize(tile, size, interpolation=cv2.INTER_NEAREST),
-                        f"{name}, stride {level.stride}") for tile, name in zip(tiles, names)]))
+            rows.append(
+                np.hstack(
+                    [
+                        _titled(
+                            cv2.resize(tile, size, interpolation=cv2.INTER_NEAREST),
+                            f"{name}, stride {level.stride}",
+                        )
+                        for tile, name in zip(tiles, names)
+                    ]
+                )
+            )
     return np.vstack(rows)
 
 
 def _points_row(batch: PairBatch, i: int, poses: list[Pose], mask: Tensor) -> np.ndarray:
     zoom = max(1, round(WIDTH / batch.query.shape[3]))
-    reference, query = (cv2.resize(_image(images[i]), None, fx=zoom, fy=zoom)
-                        for images in (batch.reference, batch.query))
+    reference, query = (
+        cv2.resize(_image(images[i]), None, fx=zoom, fy=zoom)
+        for images in (batch.reference, batch.query)
+    )
     camera_reference = batch.camera_reference[i].scale(zoom)
     T_true, camera = batch.T_query_ref[i], batch.camera_query[i].scale(zoom)
-    target, seen = camera.project(T_true.transform(batch.points[i]))
+    _target, seen = camera.project(T_true.transform(batch.points[i]))
     shown = torch.nonzero(mask & seen)[:, 0]
     points = batch.points[i][shown[:: max(1, len(shown) // SHOWN_POINTS)]]
     for x, y in _pixels(camera_reference.project(points)[0]):
@@ -66,8 +79,10 @@ def _points_row(batch: PairBatch, i: int, poses: list[Pose], mask: Tensor) -> np
         cv2.drawMarker(query, goal.tolist(), (255, 255, 255), cv2.MARKER_TILTED_CROSS, 5)
     angle, distance = (poses[-1] @ T_true.inv()).magnitude()
     start_angle, start = (poses[0] @ T_true.inv()).magnitude()
-    title = (f"query: {float(start):.2f} m, {float(start_angle.rad2deg()):.1f} deg -> "
-             f"{float(distance):.2f} m, {float(angle.rad2deg()):.2f} deg")
+    title = (
+        f"query: {float(start):.2f} m, {float(start_angle.rad2deg()):.1f} deg -> "
+        f"{float(distance):.2f} m, {float(angle.rad2deg()):.2f} deg"
+    )
     row = np.hstack([_titled(reference, "reference"), _titled(query, title)])
     return row[:, : row.shape[1] // 4 * 4]
 
@@ -104,6 +119,14 @@ def _pixels(p2d: Tensor) -> np.ndarray:
 
 def _titled(image: np.ndarray, text: str) -> np.ndarray:
     band = np.zeros((TEXT_HEIGHT, image.shape[1], 3), np.uint8)
-    cv2.putText(band, text, (3, TEXT_HEIGHT - 5), cv2.FONT_HERSHEY_SIMPLEX, 0.4,
-                (255, 255, 255), 1, cv2.LINE_AA)
+    cv2.putText(
+        band,
+        text,
+        (3, TEXT_HEIGHT - 5),
+        cv2.FONT_HERSHEY_SIMPLEX,
+        0.4,
+        (255, 255, 255),
+        1,
+        cv2.LINE_AA,
+    )
     return np.vstack([band, image])

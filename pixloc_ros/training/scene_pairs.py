@@ -1,9 +1,9 @@
 """Pairs from recorded images with poses and sparse points, as PixLoc draws them."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import cv2
@@ -56,8 +56,14 @@ class ScenePairs(Dataset):
     Raises DataError if no scene has a pair that the configuration admits.
     """
 
-    def __init__(self, config: ScenePairConfig, augment: AugmentConfig,
-                 scenes: Sequence[PosedScene], seed: int, length: int):
+    def __init__(
+        self,
+        config: ScenePairConfig,
+        augment: AugmentConfig,
+        scenes: Sequence[PosedScene],
+        seed: int,
+        length: int,
+    ):
         self.config = config
         self.augment = augment
         chosen = [(scene, admitted(scene, config)) for scene in scenes]
@@ -65,9 +71,11 @@ class ScenePairs(Dataset):
         self._seed = seed
         self._length = length
         if not self._scenes:
-            raise DataError(f"none of the {len(chosen)} scenes has a pair of images that overlap "
-                            f"by {config.min_overlap} to {config.max_overlap}, at most "
-                            f"{config.max_baseline} apart; widen min_overlap or max_baseline")
+            raise DataError(
+                f"none of the {len(chosen)} scenes has a pair of images that overlap "
+                f"by {config.min_overlap} to {config.max_overlap}, at most "
+                f"{config.max_baseline} apart; widen min_overlap or max_baseline"
+            )
 
     def __len__(self) -> int:
         return self._length
@@ -83,24 +91,39 @@ class ScenePairs(Dataset):
                 break
         return pair
 
-    def _pair(self, scene: PosedScene, first: int, second: int, rng: np.random.Generator
-              ) -> tuple[PairBatch, int]:
+    def _pair(
+        self, scene: PosedScene, first: int, second: int, rng: np.random.Generator
+    ) -> tuple[PairBatch, int]:
         """The pair, and how many points its reference has."""
         config = self.config
         reference, camera_reference = read_view(scene, first, config.crop, rng)
         query, camera_query = read_view(scene, second, config.crop, rng)
         depth = torch.full(reference.shape[1:], ASSUMED_DEPTH)
-        generator = torch.Generator().manual_seed(int(rng.integers(2 ** 62)))
-        reference, query, hidden = augment_pair(reference, query, (depth, depth), self.augment,
-                                                generator)
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        reference, query, hidden = augment_pair(
+            reference, query, (depth, depth), self.augment, generator
+        )
         points, seen = self._points(scene, first, camera_reference, hidden, rng)
         T_query_ref = scene.T_cam_world[second] @ transforms.inverse(scene.T_cam_world[first])
         T_init = initial_pose(T_query_ref, config, rng)
-        return PairBatch(reference[None], query[None], camera_reference[None],
-                         camera_query[None], points[None], _pose(T_query_ref), _pose(T_init)), seen
+        return PairBatch(
+            reference[None],
+            query[None],
+            camera_reference[None],
+            camera_query[None],
+            points[None],
+            _pose(T_query_ref),
+            _pose(T_init),
+        ), seen
 
-    def _points(self, scene: PosedScene, image: int, camera: Camera, hidden: Tensor,
-                rng: np.random.Generator) -> tuple[Tensor, int]:
+    def _points(
+        self,
+        scene: PosedScene,
+        image: int,
+        camera: Camera,
+        hidden: Tensor,
+        rng: np.random.Generator,
+    ) -> tuple[Tensor, int]:
         """(N, 3) in the reference camera frame, and how many of them are no padding."""
         rows = scene.observed_by(image)
         T = scene.T_cam_world[image]
@@ -123,36 +146,44 @@ def admitted(scene: PosedScene, config: ScenePairConfig) -> np.ndarray:
     return np.flatnonzero(good)
 
 
-def read_view(scene: PosedScene, image: int, crop: int, rng: np.random.Generator
-              ) -> tuple[Tensor, Camera]:
+def read_view(
+    scene: PosedScene, image: int, crop: int, rng: np.random.Generator
+) -> tuple[Tensor, Camera]:
     """Image (3, crop, crop), float in [0, 1], of one view and the camera of just that crop."""
     path, camera = scene.images[image], scene.cameras[scene.camera_of[image]]
     pixels = np.rot90(read_image(path), int(scene.turns[image]))
     height, width = pixels.shape[:2]
     if (width, height) != tuple(camera.size.round().int().tolist()):
-        raise DataError(f"{path}: the image is {width} x {height}, its camera in the model "
-                        f"{camera.size.tolist()}; are these the images of that model?")
+        raise DataError(
+            f"{path}: the image is {width} x {height}, its camera in the model "
+            f"{camera.size.tolist()}; are these the images of that model?"
+        )
     size, offset = fit(width, height, crop, rng)
     shrinks = size[0] < width
-    pixels = cv2.resize(np.ascontiguousarray(pixels), size,
-                        interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    pixels = cv2.resize(
+        np.ascontiguousarray(pixels),
+        size,
+        interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
+    )
     camera = camera.scale(size[0] / width, size[1] / height).crop(offset, (crop, crop))
     left, top = offset
-    pixels = np.ascontiguousarray(pixels[top:top + crop, left:left + crop])
+    pixels = np.ascontiguousarray(pixels[top : top + crop, left : left + crop])
     tensor = torch.from_numpy(pixels if pixels.ndim == 3 else pixels[..., None])
     return tensor.permute(2, 0, 1).expand(3, -1, -1) / 255, camera.to(torch.float32)
 
 
-def fit(width: int, height: int, crop: int, rng: np.random.Generator
-        ) -> tuple[tuple[int, int], tuple[int, int]]:
+def fit(
+    width: int, height: int, crop: int, rng: np.random.Generator
+) -> tuple[tuple[int, int], tuple[int, int]]:
     """Size (width, height) with a shorter side of `crop`, and left and top of a random crop."""
     factor = crop / min(width, height)
     size = max(crop, round(width * factor)), max(crop, round(height * factor))
     return size, (int(rng.integers(size[0] - crop + 1)), int(rng.integers(size[1] - crop + 1)))
 
 
-def initial_pose(T_query_ref: np.ndarray, config: ScenePairConfig, rng: np.random.Generator
-                 ) -> np.ndarray:
+def initial_pose(
+    T_query_ref: np.ndarray, config: ScenePairConfig, rng: np.random.Generator
+) -> np.ndarray:
     """Where the alignment of a pair starts, (4, 4)."""
     if config.initial == "reference":
         return transforms.identity()

@@ -6,6 +6,7 @@ draws. `cache` is the folder of what is made of the data once and kept; what it 
 by `prepare` beforehand. `unit` is that of translation errors: "m", or "baselines" where a data set
 has no scale.
 """
+
 from __future__ import annotations
 
 import json
@@ -47,10 +48,15 @@ class SyntheticData(PairConfig):
         """Render what the cache lacks, in `workers` processes (0: in this one). Raises ConfigError
         if the cache holds views of another kind."""
         self._claim(cache)
-        seeds = [*range(FIRST_TRAINING_WORLD, FIRST_TRAINING_WORLD + self.views.worlds),
-                 *range(FIRST_VALIDATION_WORLD, FIRST_VALIDATION_WORLD + self.validation_worlds)]
-        _make([partial(load_world, self.views, seed, cache) for seed in seeds], workers,
-              partial(progress, what="streets"))
+        seeds = [
+            *range(FIRST_TRAINING_WORLD, FIRST_TRAINING_WORLD + self.views.worlds),
+            *range(FIRST_VALIDATION_WORLD, FIRST_VALIDATION_WORLD + self.validation_worlds),
+        ]
+        _make(
+            [partial(load_world, self.views, seed, cache) for seed in seeds],
+            workers,
+            partial(progress, what="streets"),
+        )
 
     def _claim(self, cache: Path) -> None:
         """Note in the cache what its views are like, or compare."""
@@ -62,17 +68,21 @@ class SyntheticData(PairConfig):
         theirs = to_dict(ViewConfig()) | json.loads(note.read_text())  # settings may be newer
         differing = sorted(key for key in ours if ours[key] != theirs[key])
         if differing:
-            raise ConfigError(f"{cache} holds views rendered with other settings of data.views "
-                              f"({', '.join(differing)}); name another folder with --cache")
+            raise ConfigError(
+                f"{cache} holds views rendered with other settings of data.views "
+                f"({', '.join(differing)}); name another folder with --cache"
+            )
 
-    def training_pairs(self, augment: AugmentConfig, seed: int, length: int, cache: Path
-                       ) -> Dataset:
+    def training_pairs(
+        self, augment: AugmentConfig, seed: int, length: int, cache: Path
+    ) -> Dataset:
         return SyntheticPairs(self, augment, seed, FIRST_TRAINING_WORLD, length, cache)
 
     def validation_pairs(self, augment: AugmentConfig, length: int, cache: Path) -> Dataset:
         views = replace(self.views, worlds=self.validation_worlds)
-        return SyntheticPairs(replace(self, views=views), augment, 0, FIRST_VALIDATION_WORLD,
-                              length, cache)
+        return SyntheticPairs(
+            replace(self, views=views), augment, 0, FIRST_VALIDATION_WORLD, length, cache
+        )
 
 
 class RecordedData(ScenePairConfig):
@@ -84,11 +94,15 @@ class RecordedData(ScenePairConfig):
 
     def prepare(self, cache: Path, workers: int, progress: Progress) -> None:
         """Prepare the scenes that the cache lacks, in `workers` processes (0: in this one)."""
-        _make([*self.scenes(False, cache), *self.scenes(True, cache)], workers,
-              partial(progress, what="scenes"))
+        _make(
+            [*self.scenes(False, cache), *self.scenes(True, cache)],
+            workers,
+            partial(progress, what="scenes"),
+        )
 
-    def training_pairs(self, augment: AugmentConfig, seed: int, length: int, cache: Path
-                       ) -> Dataset:
+    def training_pairs(
+        self, augment: AugmentConfig, seed: int, length: int, cache: Path
+    ) -> Dataset:
         scenes = [opened() for opened in self.scenes(False, cache)]
         return ScenePairs(self, augment, scenes, seed, length)
 
@@ -114,10 +128,15 @@ class MegaDepthData(RecordedData):
 
     def scenes(self, validation: bool, cache: Path) -> Sequence[Callable[[], PosedScene]]:
         split = self.validation_split if validation else self.training_split
-        return [partial(prepared, cache / "megadepth" / name,
-                        megadepth.model_folder(self.root, name),
-                        partial(megadepth.read_megadepth, self.root, name))
-                for name in megadepth.read_split(self.root / split)]
+        return [
+            partial(
+                prepared,
+                cache / "megadepth" / name,
+                megadepth.model_folder(self.root, name),
+                partial(megadepth.read_megadepth, self.root, name),
+            )
+            for name in megadepth.read_split(self.root / split)
+        ]
 
 
 @dataclass(frozen=True)
@@ -134,10 +153,15 @@ class CmuData(RecordedData):
 
     def scenes(self, validation: bool, cache: Path) -> Sequence[Callable[[], PosedScene]]:
         slices = self.validation_slices if validation else self.training_slices
-        return [partial(prepared, cache / "cmu" / f"slice{number}",
-                        cmu.model_folder(self.models, number),
-                        partial(cmu.read_cmu, self.root, self.models, number))
-                for number in slices]
+        return [
+            partial(
+                prepared,
+                cache / "cmu" / f"slice{number}",
+                cmu.model_folder(self.models, number),
+                partial(cmu.read_cmu, self.root, self.models, number),
+            )
+            for number in slices
+        ]
 
 
 @dataclass(frozen=True)
@@ -172,12 +196,19 @@ class ColmapData(RecordedData):
 
     def _open(self, entry: ColmapModel, validation: bool, cache: Path) -> PosedScene:
         name = str(entry.model.absolute()).strip("/").replace("/", "_")
-        scene = prepared(cache / "colmap" / f"{name}_{entry.scale:g}", entry.model,
-                         partial(colmap_scene.read_colmap, entry.model, entry.images, entry.scale))
+        scene = prepared(
+            cache / "colmap" / f"{name}_{entry.scale:g}",
+            entry.model,
+            partial(colmap_scene.read_colmap, entry.model, entry.images, entry.scale),
+        )
         held = np.asarray(scene.pairs) >= len(scene.images) * (1 - self.validation_share)
         kept = held.all(1) if validation else ~held.any(1)
-        return replace(scene, pairs=scene.pairs[kept], overlap=scene.overlap[kept],
-                       baseline=scene.baseline[kept])
+        return replace(
+            scene,
+            pairs=scene.pairs[kept],
+            overlap=scene.overlap[kept],
+            baseline=scene.baseline[kept],
+        )
 
 
 Data = SyntheticData | MegaDepthData | CmuData | ColmapData

@@ -1,4 +1,5 @@
 """One reference, one query: what training puts through the network and the solver."""
+
 from __future__ import annotations
 
 from typing import NamedTuple
@@ -6,8 +7,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from pixloc_ros.core.alignment import (Alignment, AlignerConfig, QueryLevel, ReferenceLevel, align,
-                                       sample_reference)
+from pixloc_ros.core.alignment import (
+    AlignerConfig,
+    Alignment,
+    QueryLevel,
+    ReferenceLevel,
+    align,
+    sample_reference,
+)
 from pixloc_ros.core.geometry import Camera, Pose
 from pixloc_ros.core.network import PixLocNet
 
@@ -28,8 +35,9 @@ class PairBatch(NamedTuple):
     T_init: Pose
 
 
-def align_pairs(net: PixLocNet, batch: PairBatch, config: AlignerConfig
-                ) -> tuple[Alignment, Tensor]:
+def align_pairs(
+    net: PixLocNet, batch: PairBatch, config: AlignerConfig
+) -> tuple[Alignment, Tensor]:
     """Extract both views with the shared network and align: the alignment (B,) and the mask (B, N)
     of points that the reference sees."""
     pixels, mask = batch.camera_reference.project(batch.points)
@@ -40,10 +48,20 @@ def align_pairs(net: PixLocNet, batch: PairBatch, config: AlignerConfig
         views = level._replace(features=level.features[:count], confidence=level.confidence[:count])
         sampled, _ = sample_reference(views, pixels, config.pad)
         reference.append(ReferenceLevel(*(part[:, None] for part in sampled)))
-        query.append(QueryLevel(level.features[count:, None], level.confidence[count:, None],
-                                level.stride))
+        query.append(
+            QueryLevel(level.features[count:, None], level.confidence[count:, None], level.stride)
+        )
     camera = batch.camera_query[:, None]
     identity = Pose.identity((count, 1), device=batch.points.device, dtype=batch.points.dtype)
-    alignment = align(batch.T_init, batch.points[:, None], mask[:, None], reference, query, camera,
-                      identity, net.damping(), config)
+    alignment = align(
+        batch.T_init,
+        batch.points[:, None],
+        mask[:, None],
+        reference,
+        query,
+        camera,
+        identity,
+        net.damping(),
+        config,
+    )
     return alignment, mask

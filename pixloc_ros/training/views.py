@@ -1,4 +1,5 @@
 """Rendered views of synthetic streets, kept on disk: an epoch costs no second rendering."""
+
 from __future__ import annotations
 
 import os
@@ -80,8 +81,11 @@ def render_world(config: ViewConfig, seed: int) -> list[Views]:
     rng = np.random.default_rng([seed, 7])
     world = StreetWorld(seed, _layout(config, rng))
     moved = world.with_clutter(seed + 1)
-    days = [(state, _wetted(Lighting.random(rng), config, rng)) for state in (world, moved)
-            for _ in range(2)]
+    days = [
+        (state, _wetted(Lighting.random(rng), config, rng))
+        for state in (world, moved)
+        for _ in range(2)
+    ]
     nights = [(state, _wetted(Lighting.random_night(rng), config, rng)) for state in (world, moved)]
     places = []
     for _ in range(config.places):
@@ -93,16 +97,29 @@ def render_world(config: ViewConfig, seed: int) -> list[Views]:
         views = []
         while len(views) < config.views_per_place:
             T_map_cam = _pose(world, s, d, heading, config, rng)
-            camera = Camera.pinhole(config.width, config.height, focal, focal,
-                                    (config.width - 1) / 2, (config.height - 1) / 2)
+            camera = Camera.pinhole(
+                config.width,
+                config.height,
+                focal,
+                focal,
+                (config.width - 1) / 2,
+                (config.height - 1) / 2,
+            )
             dark = rng.random() < config.night
             state, lighting = (nights if dark else days)[rng.integers(2 if dark else 4)]
             sensor = Sensor.random_night(rng) if dark else Sensor.random(rng)
-            rendering = render(state, camera, T_map_cam, lighting, sensor=sensor,
-                               seed=int(rng.integers(2 ** 31)))
+            rendering = render(
+                state, camera, T_map_cam, lighting, sensor=sensor, seed=int(rng.integers(2**31))
+            )
             if (rendering.depth < 1.0).float().mean() < 0.05:  # the camera stands free
-                views.append((rendering.to_uint8(), rendering.depth.numpy().astype(np.float32),
-                              T_map_cam, focal))
+                views.append(
+                    (
+                        rendering.to_uint8(),
+                        rendering.depth.numpy().astype(np.float32),
+                        T_map_cam,
+                        focal,
+                    )
+                )
         places.append(Views(*(np.stack(part) for part in zip(*views))))
     return places
 
@@ -110,10 +127,14 @@ def render_world(config: ViewConfig, seed: int) -> list[Views]:
 def _layout(config: ViewConfig, rng: np.random.Generator) -> WorldOptions:
     square, textures = rng.random() < config.squares, config.textures
     return WorldOptions(
-        config.street_length, density=24.0 if square else 32.0, shadow_resolution=0.1,
-        bend=rng.normal(0, 0.006), road_half=rng.uniform(7, 14) if square else None,
+        config.street_length,
+        density=24.0 if square else 32.0,
+        shadow_resolution=0.1,
+        bend=rng.normal(0, 0.006),
+        road_half=rng.uniform(7, 14) if square else None,
         green=rng.uniform(0.6, 1.2) if rng.random() < 0.4 else None,
-        textures=textures if textures and rng.random() < config.photographic else None)
+        textures=textures if textures and rng.random() < config.photographic else None,
+    )
 
 
 def _wetted(lighting: Lighting, config: ViewConfig, rng: np.random.Generator) -> Lighting:
@@ -121,15 +142,22 @@ def _wetted(lighting: Lighting, config: ViewConfig, rng: np.random.Generator) ->
     return replace(lighting, wet=rng.uniform(0.3, 1.0) if wet else 0.0)
 
 
-def _pose(world: StreetWorld, s: float, d: float, heading: float, config: ViewConfig,
-          rng: np.random.Generator) -> np.ndarray:
+def _pose(
+    world: StreetWorld,
+    s: float,
+    d: float,
+    heading: float,
+    config: ViewConfig,
+    rng: np.random.Generator,
+) -> np.ndarray:
     along = rng.uniform(-1, 1) * config.spread_along
     across = rng.uniform(-1, 1) * config.spread_across
     position = world.place(s + along, d + across, rng.uniform(1.3, 2.0))
     yaw = heading + np.deg2rad(rng.uniform(-1, 1) * config.spread_yaw_deg)
     tilt = np.deg2rad(rng.uniform(-1, 1, 2) * [config.spread_roll_deg, config.spread_tilt_deg])
     turn = transforms.exp(np.array([0, 0, 0, 0, 0, yaw])) @ transforms.exp(
-        np.array([0, 0, 0, *tilt, 0]))
+        np.array([0, 0, 0, *tilt, 0])
+    )
     T_map_cam = turn @ LOOK_AHEAD
     T_map_cam[:3, 3] = position
     return T_map_cam
@@ -139,5 +167,6 @@ def camera_of(views: Views, index: int) -> Camera:
     """Camera of one view, float32."""
     height, width = views.depth.shape[1:]
     focal = float(views.focal[index])
-    return Camera.pinhole(width, height, focal, focal, (width - 1) / 2,
-                          (height - 1) / 2).to(torch.float32)
+    return Camera.pinhole(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2).to(
+        torch.float32
+    )

@@ -1,4 +1,5 @@
 """Image encodings of `sensor_msgs/image_encodings` and the conversions between them."""
+
 from __future__ import annotations
 
 import re
@@ -36,8 +37,14 @@ _NAMED.update(
 )
 _GENERIC = re.compile(r"(8U|8S|16U|16S|32S|32F|64F)(?:C(\d+))?$")
 _GENERIC_TYPES = {
-    "8U": "u1", "8S": "i1", "16U": "u2", "16S": "i2", "32S": "i4", "32F": "f4", "64F": "f8",
-}  # fmt: skip
+    "8U": "u1",
+    "8S": "i1",
+    "16U": "u2",
+    "16S": "i2",
+    "32S": "i4",
+    "32F": "f4",
+    "64F": "f8",
+}
 
 # OpenCV names a Bayer pattern after the second pixel of the second row.
 _BAYER = {

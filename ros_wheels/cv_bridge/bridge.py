@@ -1,4 +1,5 @@
 """Conversion between image messages and NumPy arrays as OpenCV has them."""
+
 from __future__ import annotations
 
 import array

@@ -14,6 +14,7 @@ process would need environment variables:
 The name of the .pth file sorts before the one of the wheels: what is set here survives their
 re-execution.
 """
+
 import os
 import sys
 

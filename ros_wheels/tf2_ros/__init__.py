@@ -2,6 +2,7 @@
 
 Only what Python nodes commonly use: buffer, listener and the two broadcasters.
 """
+
 from .broadcaster import StaticTransformBroadcaster, TransformBroadcaster
 from .buffer import Buffer
 from .exceptions import (

@@ -3,6 +3,7 @@
 Rotations are (x, y, z, w) tuples, translations (x, y, z) tuples in metres, times nanoseconds.
 Plain Python floats: a lookup touches a handful of numbers, where NumPy calls would cost more.
 """
+
 from __future__ import annotations
 
 from bisect import bisect_left, insort

@@ -1,4 +1,5 @@
 """Publishes transforms on /tf and /tf_static."""
+
 from __future__ import annotations
 
 from geometry_msgs.msg import TransformStamped
@@ -18,7 +19,7 @@ class TransformBroadcaster:
             qos = QoSProfile(depth=100, history=HistoryPolicy.KEEP_LAST)
         self.pub_tf = node.create_publisher(TFMessage, "/tf", qos)
 
-    def sendTransform(self, transform) -> None:  # noqa: N802 (the real name)
+    def sendTransform(self, transform) -> None:
         """Send one `TransformStamped` or several."""
         self.pub_tf.publish(TFMessage(transforms=_as_list(transform)))
 
@@ -39,7 +40,7 @@ class StaticTransformBroadcaster:
         self.pub_tf = node.create_publisher(TFMessage, "/tf_static", qos)
         self._transforms: dict[str, TransformStamped] = {}
 
-    def sendTransform(self, transform) -> None:  # noqa: N802 (the real name)
+    def sendTransform(self, transform) -> None:
         """Send one `TransformStamped` or several."""
         self._transforms.update({t.child_frame_id: t for t in _as_list(transform)})
         self.pub_tf.publish(TFMessage(transforms=list(self._transforms.values())))

@@ -1,4 +1,5 @@
 """The transform buffer: what is known of all frames over the last seconds."""
+
 from __future__ import annotations
 
 import math

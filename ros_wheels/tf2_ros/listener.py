@@ -1,4 +1,5 @@
 """Fills a buffer from /tf and /tf_static."""
+
 from __future__ import annotations
 
 import threading

@@ -18,13 +18,20 @@ from pixloc_ros.synthetic.drive import DriveOptions, make_drive
 def street(tmp_path_factory) -> SimpleNamespace:
     """drive: "folder:session" to localize; map, model, images: of the mapping session."""
     folder: Path = tmp_path_factory.mktemp("street")
-    options = DriveOptions(query_frames=8, rate_hz=5.0, size=(416, 256), focal=280.0,
-                           query_light="noon")  # fmt: skip
+    options = DriveOptions(
+        query_frames=8, rate_hz=5.0, size=(416, 256), focal=280.0, query_light="noon"
+    )
     for name, session in make_drive(3, options).items():
         write_drive(folder / name, drive_of(session))
     mapping = read_drive(folder, "map")
     model = triangulate(mapping.posed_images(), folder / "model")
-    build_map(model, mapping.image_dir, load_checkpoint("small"), folder / "street_map",
-              BuildOptions(scale=1.0))  # fmt: skip
-    return SimpleNamespace(drive=f"{folder}:query", map=folder / "street_map", model=model,
-                           images=mapping.image_dir)  # fmt: skip
+    build_map(
+        model,
+        mapping.image_dir,
+        load_checkpoint("small"),
+        folder / "street_map",
+        BuildOptions(scale=1.0),
+    )
+    return SimpleNamespace(
+        drive=f"{folder}:query", map=folder / "street_map", model=model, images=mapping.image_dir
+    )

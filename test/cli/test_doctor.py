@@ -17,8 +17,12 @@ def end(node: str, reliability: str = "reliable", durability: str = "volatile") 
 
 
 def topic(kind: str, publishers=(), subscriptions=(), rate: float = 0.0) -> dict:
-    return {"types": [kind], "rate_hz": rate, "publishers": list(publishers),
-            "subscriptions": list(subscriptions)}  # fmt: skip
+    return {
+        "types": [kind],
+        "rate_hz": rate,
+        "publishers": list(publishers),
+        "subscriptions": list(subscriptions),
+    }
 
 
 def judged(**topics: dict) -> list[tuple[str, str]]:
@@ -28,26 +32,36 @@ def judged(**topics: dict) -> list[tuple[str, str]]:
 
 def test_healthy_graph():
     findings = judged(
-        image=topic("sensor_msgs/msg/Image", [end("/camera", "best_effort")],
-                    [end("/localizer", "best_effort")], rate=10.0),
+        image=topic(
+            "sensor_msgs/msg/Image",
+            [end("/camera", "best_effort")],
+            [end("/localizer", "best_effort")],
+            rate=10.0,
+        ),
         odom=topic("nav_msgs/msg/Odometry", [end("/base")], [end("/localizer", "best_effort")]),
-    )  # fmt: skip
+    )
     assert [level for level, _ in findings] == ["ok"]
     assert "10.0 Hz" in findings[0][1]
 
 
 def test_reliability_mismatch_is_an_error_with_a_remedy():
     findings = judged(
-        image=topic("sensor_msgs/msg/Image", [end("/camera", "best_effort")],
-                    [end("/localizer", "reliable")], rate=10.0)
-    )  # fmt: skip
+        image=topic(
+            "sensor_msgs/msg/Image",
+            [end("/camera", "best_effort")],
+            [end("/localizer", "reliable")],
+            rate=10.0,
+        )
+    )
     errors = [text for level, text in findings if level == "error"]
     assert len(errors) == 1 and "/camera" in errors[0] and "best_effort" in errors[0]
 
 
 def test_durability_mismatch():
     findings = judged(
-        map=topic("nav_msgs/msg/OccupancyGrid", [end("/a")], [end("/b", "reliable", "transient_local")])
+        map=topic(
+            "nav_msgs/msg/OccupancyGrid", [end("/a")], [end("/b", "reliable", "transient_local")]
+        )
     )
     assert any(level == "error" and "transient_local" in text for level, text in findings)
 
@@ -86,8 +100,10 @@ def test_wrong_checkpoint_and_map(tmp_path):
 
 def test_nothing_but_python():
     """Without a single package it still reports every check, and fails."""
-    code = f"import sys; sys.path.insert(0, {str(REPOSITORY)!r}); " \
-           "from pixloc_ros.cli.doctor import main; sys.exit(main(['--json', '--listen', '0']))"
+    code = (
+        f"import sys; sys.path.insert(0, {str(REPOSITORY)!r}); "
+        "from pixloc_ros.cli.doctor import main; sys.exit(main(['--json', '--listen', '0']))"
+    )
     done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True)
     assert done.returncode == 1, done.stderr
     levels = {finding["check"]: finding["level"] for finding in json.loads(done.stdout)}
@@ -98,4 +114,10 @@ def test_here(capsys):
     """The environment of the tests is in order."""
     assert doctor.main(["--json", "--listen", "0"]) == 0
     findings = json.loads(capsys.readouterr().out)
-    assert {f["check"] for f in findings} >= {"torch", "rclpy", "tf2_ros", "cv_bridge", "checkpoint"}
+    assert {f["check"] for f in findings} >= {
+        "torch",
+        "rclpy",
+        "tf2_ros",
+        "cv_bridge",
+        "checkpoint",
+    }

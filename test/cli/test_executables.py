@@ -22,18 +22,39 @@ def test_a_drive_and_its_bag_give_the_same_poses(street, tmp_path):
         assert np.array_equal(stamps, other_stamps)
         np.testing.assert_allclose(other_poses, poses, atol=1e-5)
     left = {path.name for path in (tmp_path / "bag").iterdir()}
-    assert {"report.html", "metrics.json", "trajectory.png", "frames.csv",
-            "ground_truth.tum"} <= left  # fmt: skip
+    assert {
+        "report.html",
+        "metrics.json",
+        "trajectory.png",
+        "frames.csv",
+        "ground_truth.tum",
+    } <= left
     metrics = json.loads((tmp_path / "folder" / "metrics.json").read_text())
     assert metrics["frames"] == 8 and metrics["localized"] == 8
     assert metrics["position_median_m"] < 0.1
 
 
 def test_benchmark_compares_three_ways(street, tmp_path):
-    arguments = ["--map", str(street.map), "--drive", street.drive, "--frames", "3",
-                 "--priors", "0.5/1", "--references", "2", "--model", str(street.model),
-                 "--images", str(street.images), "--loops", "3",
-                 "--json", str(tmp_path / "b.json")]  # fmt: skip
+    arguments = [
+        "--map",
+        str(street.map),
+        "--drive",
+        street.drive,
+        "--frames",
+        "3",
+        "--priors",
+        "0.5/1",
+        "--references",
+        "2",
+        "--model",
+        str(street.model),
+        "--images",
+        str(street.images),
+        "--loops",
+        "3",
+        "--json",
+        str(tmp_path / "b.json"),
+    ]
     assert benchmark.main(arguments) == 0
     figures = json.loads((tmp_path / "b.json").read_text())
     assert set(figures["priors"]) == {"0.5 m / 1 deg, one start", "0.5 m / 1 deg, search"}
@@ -42,11 +63,14 @@ def test_benchmark_compares_three_ways(street, tmp_path):
     assert figures["memory"]["samples"] == 3
 
 
-@pytest.mark.parametrize("command, arguments, text", [
-    (evaluate, ["--map", "nowhere", "--drive", "nowhere"], "nowhere: no such folder"),
-    (drive_to_bag, ["nowhere", "out"], "nowhere: no such folder"),
-    (demo, ["--drive", "mars"], "there is no drive 'mars'; known are synthetic"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "command, arguments, text",
+    [
+        (evaluate, ["--map", "nowhere", "--drive", "nowhere"], "nowhere: no such folder"),
+        (drive_to_bag, ["nowhere", "out"], "nowhere: no such folder"),
+        (demo, ["--drive", "mars"], "there is no drive 'mars'; known are synthetic"),
+    ],
+)
 def test_errors_are_one_line(command, arguments, text, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert command.main(arguments) == 1

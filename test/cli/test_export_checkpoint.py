@@ -49,8 +49,10 @@ def test_a_run_becomes_an_official_file_and_that_a_folder(runs, tmp_path):
     assert export(runs["vgg16"], file, "--format", "official") == 0
     content = torch.load(file, weights_only=True)
     assert content["conf"]["model"]["extractor"]["encoder"] == "vgg16"
-    assert torch.equal(content["model"]["extractor.encoder.0.0.weight"],
-                       runs["vgg16"].net.extractor.encoder[0][0].weight)
+    assert torch.equal(
+        content["model"]["extractor.encoder.0.0.weight"],
+        runs["vgg16"].net.extractor.encoder[0][0].weight,
+    )
     assert "optimizer.2.dampingnet.const" in content["model"]
     assert export_checkpoint.main([str(file), str(tmp_path / "back"), "--full-precision"]) == 0
     back = load_checkpoint(tmp_path / "back", inference=False)

@@ -24,21 +24,38 @@ def test_every_copy_is_the_map_again(street, tmp_path):
     T = poses[count // 2]
     far = T.copy()
     far[:3, 3] += 2 * stretched.shift
-    near, there = (m.visible_points(x, drive.camera, max_keyframes=1)
-                   for m, x in ((one, T), (large, far)))  # fmt: skip
+    near, there = (
+        m.visible_points(x, drive.camera, max_keyframes=1) for m, x in ((one, T), (large, far))
+    )
     np.testing.assert_array_equal(there.point_ids, near.point_ids)
-    np.testing.assert_allclose(there.points.numpy() + there.origin - 2 * stretched.shift,
-                               near.points.numpy() + near.origin, atol=1e-4)  # fmt: skip
+    np.testing.assert_allclose(
+        there.points.numpy() + there.origin - 2 * stretched.shift,
+        near.points.numpy() + near.origin,
+        atol=1e-4,
+    )
     long_drive = stretch_drive(drive, stretched, 2)
     assert len(long_drive) == 2 * stretched.copies
-    np.testing.assert_allclose(long_drive.T_map_base[4] - long_drive.T_map_base[0],
-                               np.pad(2 * stretched.shift[:, None], ((0, 1), (3, 0))))  # fmt: skip
+    np.testing.assert_allclose(
+        long_drive.T_map_base[4] - long_drive.T_map_base[0],
+        np.pad(2 * stretched.shift[:, None], ((0, 1), (3, 0))),
+    )
     np.testing.assert_array_equal(long_drive.image(5), long_drive.image(1))
 
 
 def test_the_command_tracks_all_of_it(street, tmp_path):
-    arguments = ["large-map", "--map", str(street.map), "--drive", street.drive, "--kilometres",
-                 "0.04", "--frames-per-copy", "2", "--out", str(tmp_path)]  # fmt: skip
+    arguments = [
+        "large-map",
+        "--map",
+        str(street.map),
+        "--drive",
+        street.drive,
+        "--kilometres",
+        "0.04",
+        "--frames-per-copy",
+        "2",
+        "--out",
+        str(tmp_path),
+    ]
     assert benchmark.main(arguments) == 0
     figures = json.loads((tmp_path / "large_map.json").read_text())
     assert figures["frames"] == figures["localized"] == 2 * figures["copies"]

@@ -9,8 +9,20 @@ from pixloc_ros.datasets.folder import read_drive
 
 
 def test_writes_both_sessions_with_truth_and_odometry(tmp_path, capsys):
-    arguments = [str(tmp_path / "street"), "--query-frames", "4", "--size", "96", "64",
-                 "--focal", "70", "--spacing", "3.0", "--query-light", "overcast"]
+    arguments = [
+        str(tmp_path / "street"),
+        "--query-frames",
+        "4",
+        "--size",
+        "96",
+        "64",
+        "--focal",
+        "70",
+        "--spacing",
+        "3.0",
+        "--query-light",
+        "overcast",
+    ]
     assert main(arguments) == 0
     mapping, query = (read_drive(tmp_path / "street", name) for name in ("map", "query"))
     assert len(mapping) == 4 and len(query) == 4

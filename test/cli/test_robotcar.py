@@ -33,8 +33,14 @@ def test_from_raw_images_to_live_poses(tmp_path, monkeypatch, capsys):
     mapping, query = sorted((folder / "raw").glob("2024-*"))
     place = f"{mapping}:stereo_left"
     assert build_map.main(["--drive", place, "--every", "2", "--out", str(tmp_path / "map")]) == 0
-    arguments = ["--map", str(tmp_path / "map"), "--drive", f"{query}:stereo_left",
-                 "--out", str(tmp_path / "run")]  # fmt: skip
+    arguments = [
+        "--map",
+        str(tmp_path / "map"),
+        "--drive",
+        f"{query}:stereo_left",
+        "--out",
+        str(tmp_path / "run"),
+    ]
     assert evaluate.main(arguments) == 0
     by_hand = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert by_hand["localized"] == 8 and by_hand["position_median_m"] < 0.1
@@ -80,8 +86,10 @@ def test_parameters_are_those_of_the_node():
 @pytest.mark.parametrize("included", ["localize", "localize_ekf"])
 def test_launch_passes_arguments_that_exist(included):
     """launch itself is not on PyPI; the names can be compared without it."""
-    ours, theirs = (ast.parse((ROOT / "launch" / f"{name}.launch.py").read_text())
-                    for name in ("robotcar", included))  # fmt: skip
+    ours, theirs = (
+        ast.parse((ROOT / "launch" / f"{name}.launch.py").read_text())
+        for name in ("robotcar", included)
+    )
     passed = {e.value for e in assigned(ours, "PASSED").elts} | {"image", "camera_info", "odom"}
     assert passed <= {row.elts[0].value for row in assigned(theirs, "ARGUMENTS").elts}
     own = {row.elts[0].value for row in assigned(ours, "ARGUMENTS").elts}
@@ -89,5 +97,8 @@ def test_launch_passes_arguments_that_exist(included):
 
 
 def assigned(tree: ast.Module, name: str) -> ast.Tuple:
-    return next(node.value for node in tree.body if isinstance(node, ast.Assign)
-                and node.targets[0].id == name)  # fmt: skip
+    return next(
+        node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and node.targets[0].id == name
+    )

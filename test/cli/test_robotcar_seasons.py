@@ -54,8 +54,10 @@ def benchmark(street, tmp_path_factory) -> SimpleNamespace:
     place, session = street.drive.split(":")
     query = read_drive(place, session)
     names = query.names[::2]
-    for folder, source, chosen in (("overcast-reference", street.images, model.names),
-                                   ("night", query.image_dir, names)):  # fmt: skip
+    for folder, source, chosen in (
+        ("overcast-reference", street.images, model.names),
+        ("night", query.image_dir, names),
+    ):
         (root / "images" / folder / "rear").mkdir(parents=True)
         for name in chosen:
             shutil.copy(source / name, root / "images" / folder / "rear" / name)
@@ -63,12 +65,15 @@ def benchmark(street, tmp_path_factory) -> SimpleNamespace:
     (fx, fy), (cx, cy) = camera.f.tolist(), (camera.c + 0.5).tolist()
     for name in seasons.CAMERAS:
         (root / "intrinsics" / f"{name}_intrinsics.txt").write_text(
-            f"fx {fx}\nfy {fy}\ncx {cx}\ncy {cy}\n")
+            f"fx {fx}\nfy {fy}\ncx {cx}\ncy {cy}\n"
+        )
     write_nvm(root / "3D-models" / "all-merged" / "all.nvm", model, centred=False)
-    truth = {f"rear/{name}": T_WORLD_STREET @ query.T_map_cam[query.names.index(name)]
-             for name in names}  # fmt: skip
-    return SimpleNamespace(root=root, model=model, truth=truth,
-                           size=tuple(round(v) for v in camera.size.tolist()))  # fmt: skip
+    truth = {
+        f"rear/{name}": T_WORLD_STREET @ query.T_map_cam[query.names.index(name)] for name in names
+    }
+    return SimpleNamespace(
+        root=root, model=model, truth=truth, size=tuple(round(v) for v in camera.size.tolist())
+    )
 
 
 def test_from_the_published_files_to_the_submission(benchmark, tmp_path, monkeypatch, capsys):
@@ -77,12 +82,27 @@ def test_from_the_published_files_to_the_submission(benchmark, tmp_path, monkeyp
     assert robotcar_seasons.main(["import", root, "--out", str(imported)]) == 0
     assert "up is -y: build_map --up=-y --scale 1" in capsys.readouterr().out
     model = read_model(imported)
-    np.testing.assert_allclose(model.T_world_cam, T_WORLD_STREET @ benchmark.model.T_world_cam,
-                               atol=1e-6)  # fmt: skip
+    np.testing.assert_allclose(
+        model.T_world_cam, T_WORLD_STREET @ benchmark.model.T_world_cam, atol=1e-6
+    )
     np.testing.assert_array_equal(model.track_length, benchmark.model.track_length)
     np.testing.assert_allclose(model.errors, benchmark.model.errors, atol=1e-3)
-    assert build_map.main(["--model", str(imported), "--images", f"{root}/images", "--up=-y",
-                           "--scale", "1", "--out", map_dir]) == 0  # fmt: skip
+    assert (
+        build_map.main(
+            [
+                "--model",
+                str(imported),
+                "--images",
+                f"{root}/images",
+                "--up=-y",
+                "--scale",
+                "1",
+                "--out",
+                map_dir,
+            ]
+        )
+        == 0
+    )
 
     pairs = tmp_path / "pairs.txt"
     centres = model.T_world_cam[:, :3, 3]
@@ -90,8 +110,17 @@ def test_from_the_published_files_to_the_submission(benchmark, tmp_path, monkeyp
         for name, T in list(benchmark.truth.items())[1:]:  # nothing retrieved for the first
             nearest = np.argsort(np.linalg.norm(centres - T[:3, 3], axis=1))[:2]
             stream.writelines(f"night/{name} {model.names[i]}\n" for i in nearest)
-    common = ["evaluate", root, "--map", map_dir, "--model", str(imported),
-              "--conditions", "night", "--out"]  # fmt: skip
+    common = [
+        "evaluate",
+        root,
+        "--map",
+        map_dir,
+        "--model",
+        str(imported),
+        "--conditions",
+        "night",
+        "--out",
+    ]
     found = tmp_path / "from_retrieval.txt"
     assert robotcar_seasons.main([*common, str(found), "--pairs", str(pairs)]) == 0
     shown = " ".join(capsys.readouterr().out.split())
@@ -99,17 +128,32 @@ def test_from_the_published_files_to_the_submission(benchmark, tmp_path, monkeyp
     check(found, benchmark.truth, 3)
 
     # as another method's result, a little off, with hloc's list; a left image is not scored
-    shifted = {name: T @ transforms.exp(np.array([0.1, 0, 0.15, 0, 0.01, 0]))
-               for name, T in benchmark.truth.items()}  # fmt: skip
+    shifted = {
+        name: T @ transforms.exp(np.array([0.1, 0, 0.15, 0, 0.01, 0]))
+        for name, T in benchmark.truth.items()
+    }
     poses = seasons.write_submission(tmp_path / "poses.txt", shifted)
     camera = model.cameras[0]
-    intrinsics = (f"PINHOLE {benchmark.size[0]} {benchmark.size[1]} "
-                  + " ".join(map(str, [*camera.f.tolist(), *(camera.c + 0.5).tolist()])))
-    (tmp_path / "night_list.txt").write_text("".join(
-        f"night/{name} {intrinsics}\n" for name in [*benchmark.truth, "left/1.jpg"]))
+    intrinsics = f"PINHOLE {benchmark.size[0]} {benchmark.size[1]} " + " ".join(
+        map(str, [*camera.f.tolist(), *(camera.c + 0.5).tolist()])
+    )
+    (tmp_path / "night_list.txt").write_text(
+        "".join(f"night/{name} {intrinsics}\n" for name in [*benchmark.truth, "left/1.jpg"])
+    )
     refined = tmp_path / "from_poses.txt"
-    assert robotcar_seasons.main([*common, str(refined), "--poses", str(poses), "--queries",
-                                  str(tmp_path / "{condition}_list.txt")]) == 0  # fmt: skip
+    assert (
+        robotcar_seasons.main(
+            [
+                *common,
+                str(refined),
+                "--poses",
+                str(poses),
+                "--queries",
+                str(tmp_path / "{condition}_list.txt"),
+            ]
+        )
+        == 0
+    )
     check(refined, benchmark.truth, 4)
 
 
@@ -132,16 +176,22 @@ def test_submission_has_the_rear_camera_alone(tmp_path):
     name, *numbers = line.split()
     assert name == "rear/7.jpg"
     half = np.sqrt(0.5)
-    np.testing.assert_allclose([float(v) for v in numbers], [half, half, 0, 0, -10, 0, 0],
-                               atol=1e-9)  # fmt: skip
+    np.testing.assert_allclose(
+        [float(v) for v in numbers], [half, half, 0, 0, -10, 0, 0], atol=1e-9
+    )
 
 
 def test_pixels_counted_from_the_middle(benchmark, tmp_path, monkeypatch):
     monkeypatch.setattr(seasons, "SIZE", benchmark.size)
     write_nvm(tmp_path / "m.nvm", benchmark.model, centred=True)
     cameras = seasons.read_intrinsics(benchmark.root)
-    out = import_nvm(tmp_path / "m.nvm", cameras, seasons.camera_of, robotcar_seasons.image_name,
-                     tmp_path / "out")  # fmt: skip
+    out = import_nvm(
+        tmp_path / "m.nvm",
+        cameras,
+        seasons.camera_of,
+        robotcar_seasons.image_name,
+        tmp_path / "out",
+    )
     np.testing.assert_allclose(read_model(out).errors, benchmark.model.errors, atol=1e-3)
 
 

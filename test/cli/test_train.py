@@ -15,11 +15,16 @@ from pixloc_ros.training.network import starting_network
 from pixloc_ros.training.views import Views
 
 TINY = {
-    "name": "tiny", "steps": 2, "batch": 2, "workers": 0, "validate_every": 2,
-    "validation_pairs": 2, "augment": {"clean": 1.0}, "aligner": {"iterations": [1, 1, 1]},
-    "data": {"kind": "synthetic", "points": 64, "validation_worlds": 1,
-             "views": {"worlds": 2}},
-}  # fmt: skip
+    "name": "tiny",
+    "steps": 2,
+    "batch": 2,
+    "workers": 0,
+    "validate_every": 2,
+    "validation_pairs": 2,
+    "augment": {"clean": 1.0},
+    "aligner": {"iterations": [1, 1, 1]},
+    "data": {"kind": "synthetic", "points": 64, "validation_worlds": 1, "views": {"worlds": 2}},
+}
 
 
 def noise_wall(config, seed, folder) -> list[Views]:
@@ -37,8 +42,16 @@ def test_a_run_leaves_a_checkpoint_that_loads(tmp_path, capsys, monkeypatch):
         monkeypatch.setattr(f"pixloc_ros.training.{module}.load_world", noise_wall)
     config = tmp_path / "tiny.yaml"
     config.write_text(yaml.safe_dump(TINY))
-    arguments = ["--config", str(config), "--out", str(tmp_path / "run"), "--device", "cpu",
-                 "--cache", str(tmp_path / "cache")]  # fmt: skip
+    arguments = [
+        "--config",
+        str(config),
+        "--out",
+        str(tmp_path / "run"),
+        "--device",
+        "cpu",
+        "--cache",
+        str(tmp_path / "cache"),
+    ]
     assert train.main(arguments) == 0
     shown = capsys.readouterr().out
     assert "streets: 3" in shown and "2/2" in shown
@@ -55,12 +68,15 @@ def test_a_run_leaves_a_checkpoint_that_loads(tmp_path, capsys, monkeypatch):
     assert "other settings of data.views (width)" in capsys.readouterr().out.replace("\n", " ")
 
 
-@pytest.mark.parametrize("text, message", [
-    ("name: x\ndata: {kind: synthetic, colour: red}", "unknown key 'colour'"),
-    ("name: x\ndata: {kind: moon}", "data.kind: expected one of"),
-    ("name: x\nnetwork: {architecture: small}\nstart: small", "leave out one"),
-    ("name: [", "not a readable YAML file"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("name: x\ndata: {kind: synthetic, colour: red}", "unknown key 'colour'"),
+        ("name: x\ndata: {kind: moon}", "data.kind: expected one of"),
+        ("name: x\nnetwork: {architecture: small}\nstart: small", "leave out one"),
+        ("name: [", "not a readable YAML file"),
+    ],
+)
 def test_a_wrong_experiment_is_one_line(text, message, tmp_path, capsys):
     path = tmp_path / "wrong.yaml"
     path.write_text(text)
@@ -103,21 +119,32 @@ def torchvision_vgg16(tmp_path_factory):
 
 
 def test_a_vgg_starts_from_imagenet(torchvision_vgg16, tmp_path):
-    settings = {"name": "vgg", "network": {"architecture": "vgg16", "dims": [8, 8, 8],
-                                           "imagenet": str(torchvision_vgg16)}}  # fmt: skip
+    settings = {
+        "name": "vgg",
+        "network": {"architecture": "vgg16", "dims": [8, 8, 8], "imagenet": str(torchvision_vgg16)},
+    }
     config = from_dict(TrainConfig, settings)
     net = starting_network(config, tmp_path)
     state = torch.load(torchvision_vgg16, weights_only=True)
     for ours, theirs in (("0.0", 0), ("1.1", 5), ("2.5", 14), ("4.5", 28)):
         for kind in ("weight", "bias"):
-            assert torch.equal(net.state_dict()[f"extractor.encoder.{ours}.{kind}"],
-                               state[f"features.{theirs}.{kind}"])
-    other = from_dict(TrainConfig, {**settings, "network": {
-        "architecture": "vgg19", "imagenet": str(torchvision_vgg16)}})  # fmt: skip
+            assert torch.equal(
+                net.state_dict()[f"extractor.encoder.{ours}.{kind}"],
+                state[f"features.{theirs}.{kind}"],
+            )
+    other = from_dict(
+        TrainConfig,
+        {**settings, "network": {"architecture": "vgg19", "imagenet": str(torchvision_vgg16)}},
+    )
     with pytest.raises(CheckpointError, match="16 convolutions"):
         starting_network(other, tmp_path)
     (tmp_path / "broken.pth").write_bytes(b"nothing")
-    broken = from_dict(TrainConfig, {**settings, "network": {
-        "architecture": "vgg16", "imagenet": str(tmp_path / "broken.pth")}})  # fmt: skip
+    broken = from_dict(
+        TrainConfig,
+        {
+            **settings,
+            "network": {"architecture": "vgg16", "imagenet": str(tmp_path / "broken.pth")},
+        },
+    )
     with pytest.raises(CheckpointError, match="broken.pth"):
         starting_network(broken, tmp_path)

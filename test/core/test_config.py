@@ -3,7 +3,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 from pathlib import Path
-from typing import Any, Literal, Optional
+from typing import Any, Literal
 
 import pytest
 
@@ -31,7 +31,7 @@ class Settings:
     gate: Gate = Gate()
     gates: list[Gate] = dataclasses.field(default_factory=list)
     named: dict[str, Gate] = dataclasses.field(default_factory=dict)
-    seed: Optional[int] = None
+    seed: int | None = None
     limit: float | None = None
     mode: Mode = Mode.FAST
     kind: Literal["a", "b"] = "a"

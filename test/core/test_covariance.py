@@ -1,4 +1,5 @@
 """Does the covariance tell the truth, and does it survive the change of frames?"""
+
 import dataclasses
 
 import numpy as np
@@ -6,9 +7,19 @@ import pytest
 import torch
 
 from pixloc_ros.core.alignment import (
-    AlignerConfig, PosePrior, QueryLevel, ReferenceLevel, align, sample_reference)
+    AlignerConfig,
+    PosePrior,
+    QueryLevel,
+    ReferenceLevel,
+    align,
+    sample_reference,
+)
 from pixloc_ros.core.covariance import (
-    body_covariance, body_jacobian, tangent_covariance, tangent_information)
+    body_covariance,
+    body_jacobian,
+    tangent_covariance,
+    tangent_information,
+)
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.geometry.camera import Camera
 from pixloc_ros.core.geometry.pose import Pose
@@ -21,8 +32,9 @@ RUNS = 200
 
 def smooth(generator, channels):
     noise = torch.randn(1, channels, 14, 18, generator=generator)
-    return torch.nn.functional.interpolate(noise, (HEIGHT, WIDTH), mode="bicubic",
-                                           align_corners=True)
+    return torch.nn.functional.interpolate(
+        noise, (HEIGHT, WIDTH), mode="bicubic", align_corners=True
+    )
 
 
 class Problem:
@@ -48,9 +60,18 @@ class Problem:
         query = self.query if query is None else query
         mask = torch.ones(self.points.shape[:-1], dtype=torch.bool)
         with torch.inference_mode():
-            return align(Pose.identity((runs,)), self.points, mask, [reference], [query],
-                         self.camera[None, None], Pose.identity((1, 1)), torch.full((1, 6), 1e-5),
-                         config, prior)
+            return align(
+                Pose.identity((runs,)),
+                self.points,
+                mask,
+                [reference],
+                [query],
+                self.camera[None, None],
+                Pose.identity((1, 1)),
+                torch.full((1, 6), 1e-5),
+                config,
+                prior,
+            )
 
     def noise(self, runs, sigma, rank=CHANNELS):
         """Independent between runs and points; rank < 8 correlates the channels of a point."""
@@ -104,8 +125,9 @@ def test_noise_of_the_query_map():
     errors, covariances = [], []
     for _ in range(100):
         noise = 0.02 * torch.randn(problem.query.features.shape, generator=problem.generator)
-        result = problem.run(1, query=problem.query._replace(
-            features=problem.query.features + noise))
+        result = problem.run(
+            1, query=problem.query._replace(features=problem.query.features + noise)
+        )
         errors.append(tangent_error(result.T_rig_map))
         covariances.append(tangent_covariance(result).double())
     ratio, nees = consistency(torch.cat(errors), torch.cat(covariances))

@@ -17,13 +17,13 @@ def test_starting_poses_grow_with_the_uncertainty_up_to_a_limit(width, expected)
 def test_the_width_of_a_prior_is_its_worst_axis():
     config = TrackerConfig(search_std_m=0.5, search_std_deg=3.0)
     std = np.array([0.1, 0.75, 0.1, *np.radians([1.0, 1.0, 2.0])])
-    assert config.prior_width(np.diag(std ** 2)) == pytest.approx(1.5)
+    assert config.prior_width(np.diag(std**2)) == pytest.approx(1.5)
     std[5] = np.radians(6.0)
-    assert config.prior_width(np.diag(std ** 2)) == pytest.approx(2.0)
+    assert config.prior_width(np.diag(std**2)) == pytest.approx(2.0)
 
 
 def test_draws_begin_at_the_start_and_have_the_covariance():
     std = torch.tensor([1.0, 2.0, 0.5, 0.1, 0.05, 0.2])
-    poses = draw(Pose.from_matrix(torch.eye(4)[None]), torch.diag(std ** 2), 512, spread=4.0)
+    poses = draw(Pose.from_matrix(torch.eye(4)[None]), torch.diag(std**2), 512, spread=4.0)
     assert torch.allclose(poses[0].matrix(), torch.eye(4), atol=1e-6)
     assert torch.allclose(poses.t.std(0), std[:3], rtol=0.1)

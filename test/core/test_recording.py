@@ -1,4 +1,5 @@
 """A recording must give what the function gives, for every size, and only where it is allowed."""
+
 import copy
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -32,7 +33,7 @@ class Counted:
     def __call__(self, line: Line, x: Tensor, power: int) -> Both:
         self.calls += 1
         rows = x.expand(2, *x.shape).reshape(-1, x.shape[-1])
-        return Both(line, [rows * line.slope ** power, rows.sum(0)], power)
+        return Both(line, [rows * line.slope**power, rows.sum(0)], power)
 
 
 @pytest.fixture

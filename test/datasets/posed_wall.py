@@ -79,28 +79,38 @@ def write_model(folder: Path, photos: list[Photo], num_points: int = 400) -> lis
     rng = np.random.default_rng(5)
     points = np.column_stack([rng.uniform(-6, 6, (num_points, 2)), np.full(num_points, 6.0)])
     cameras = sorted({photo.camera for photo in photos})
-    lines = [f"{i} {model} {w} {h} {' '.join(map(str, p))}" for i, (model, w, h, p)
-             in enumerate(cameras, 1)]  # fmt: skip
+    lines = [
+        f"{i} {model} {w} {h} {' '.join(map(str, p))}"
+        for i, (model, w, h, p) in enumerate(cameras, 1)
+    ]
     (folder / "cameras.txt").write_text("\n".join(lines) + "\n")
     lines, tracks, observed = [], [[] for _ in points], []
     for number, photo in enumerate(photos, 1):
         camera = Camera.from_colmap(*photo.camera[:3], photo.camera[3])
         p_cam = Pose.from_matrix(photo.T_cam_world[None], dtype=torch.float32).transform(
-            torch.from_numpy(points).float()[None])  # fmt: skip
+            torch.from_numpy(points).float()[None]
+        )
         p2d, seen = (part[0].numpy() for part in camera.project(p_cam))
         rows = np.flatnonzero(seen & (rng.random(num_points) < 0.8))
         observed.append(set(rows.tolist()))
         q, t = transforms.to_quaternion(photo.T_cam_world)
         numbers = " ".join(map(repr, [*map(float, (q[3], *q[:3])), *map(float, t)]))
         lines.append(f"{number} {numbers} {cameras.index(photo.camera) + 1} {photo.name}")
-        lines.append(" ".join(f"{x + 0.5} {y + 0.5} {row + 1}"
-                              for (x, y), row in zip(p2d[rows].tolist(), rows.tolist())))
+        lines.append(
+            " ".join(
+                f"{x + 0.5} {y + 0.5} {row + 1}"
+                for (x, y), row in zip(p2d[rows].tolist(), rows.tolist())
+            )
+        )
         for spot, row in enumerate(rows.tolist()):
             tracks[row].append(f"{number} {spot}")
     (folder / "images.txt").write_text("\n".join(lines) + "\n")
-    (folder / "points3D.txt").write_text("".join(
-        f"{row + 1} {x} {y} {z} 128 128 128 0.5 {' '.join(track)}\n"
-        for row, ((x, y, z), track) in enumerate(zip(points.tolist(), tracks))))
+    (folder / "points3D.txt").write_text(
+        "".join(
+            f"{row + 1} {x} {y} {z} 128 128 128 0.5 {' '.join(track)}\n"
+            for row, ((x, y, z), track) in enumerate(zip(points.tolist(), tracks))
+        )
+    )
     model = pycolmap.Reconstruction(str(folder))
     for path in folder.glob("*.txt"):
         path.unlink()
@@ -111,12 +121,14 @@ def write_model(folder: Path, photos: list[Photo], num_points: int = 400) -> lis
 def megadepth(root: Path, scene: str) -> tuple[list[Photo], list[set[int]]]:
     """A scene of seven photos: two on their side, one upside down, one too small."""
     photos = [
-        Photo("a.jpg", PINHOLE, pose(-1.0)), Photo("b.jpg", PINHOLE, pose(-0.4, 0.1, 3)),
+        Photo("a.jpg", PINHOLE, pose(-1.0)),
+        Photo("b.jpg", PINHOLE, pose(-0.4, 0.1, 3)),
         Photo("c.jpg", PINHOLE, pose(0.0, -0.2, roll=4)),
         Photo("d.jpg", PINHOLE, pose(0.5, roll=88)),
         Photo("e.jpg", PINHOLE, pose(0.8, 0.1, -4, roll=-93)),
-        Photo("f.jpg", PINHOLE, pose(1.0, roll=178)), Photo("g.jpg", SMALL, pose(0.2)),
-    ]  # fmt: skip
+        Photo("f.jpg", PINHOLE, pose(1.0, roll=178)),
+        Photo("g.jpg", SMALL, pose(0.2)),
+    ]
     folder = root / "Undistorted_SfM" / scene
     write_photos(folder / "images", photos)
     return photos, write_model(folder / "sparse", photos)
@@ -126,13 +138,23 @@ def cmu(root: Path, models: Path, number: int) -> tuple[list[Photo], list[Photo]
     """A slice of five references and four queries; query 2 looks away, query 3 is far from all."""
     (root / f"slice{number}" / "camera-poses").mkdir(parents=True)
     (root / "intrinsics.txt").write_text(INTRINSICS)
-    cameras = [(model, int(w), int(h), tuple(map(float, rest))) for _, model, w, h, *rest
-               in (line.split() for line in INTRINSICS.splitlines()[1:])]  # fmt: skip
-    references = [Photo(f"img_{i:05d}_c{i % 2}_128334{i}us.jpg", cameras[i % 2],
-                        pose(0.8 * i - 1.6, 0.05 * i, i - 2.0)) for i in range(5)]  # fmt: skip
+    cameras = [
+        (model, int(w), int(h), tuple(map(float, rest)))
+        for _, model, w, h, *rest in (line.split() for line in INTRINSICS.splitlines()[1:])
+    ]
+    references = [
+        Photo(
+            f"img_{i:05d}_c{i % 2}_128334{i}us.jpg",
+            cameras[i % 2],
+            pose(0.8 * i - 1.6, 0.05 * i, i - 2.0),
+        )
+        for i in range(5)
+    ]
     places = [(-1.5, 0.1, 2.0), (0.9, -0.1, -3.0), (0.0, 0.0, 40.0), (0.0, 3.0, 0.0)]
-    queries = [Photo(f"img_{i:05d}_c{i % 2}_129000{i}us.jpg", cameras[i % 2], pose(*place))
-               for i, place in enumerate(places)]  # fmt: skip
+    queries = [
+        Photo(f"img_{i:05d}_c{i % 2}_129000{i}us.jpg", cameras[i % 2], pose(*place))
+        for i, place in enumerate(places)
+    ]
     folder = root / f"slice{number}"
     write_photos(folder / "database", references)
     write_photos(folder / "query", queries)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 from pathlib import Path
 
 import cv2
@@ -25,7 +26,8 @@ def write_calibration(root: Path) -> None:
         width, height = SIZE[model.split("_")[0]]
         shift = {"stereo_narrow_right": 0.12, "stereo_wide_right": 0.24}.get(model, 0.0)
         (root / "models" / f"{model}.txt").write_text(
-            f"20 21 {width / 2} {height / 2}\n0 0 1 0\n1 0 0 {shift}\n0 1 0 0\n0 0 0 1\n")
+            f"20 21 {width / 2} {height / 2}\n0 0 1 0\n1 0 0 {shift}\n0 1 0 0\n0 0 0 1\n"
+        )
         v, u = np.mgrid[:height, :width]
         write_table(root / "models" / f"{model}_distortion_lut.bin", u, v)
         (root / "extrinsics" / f"{extrinsics}.txt").write_text("0 0 0 0 0 0")
@@ -49,27 +51,70 @@ def write_drive(
         for stamp in stamps:
             (target / f"{stamp}.png").write_bytes(data)
         (folder / f"{sensor.stamps}.timestamps").write_text(
-            "".join(f"{stamp} 1\n" for stamp in stamps))
+            "".join(f"{stamp} 1\n" for stamp in stamps)
+        )
     seconds = np.arange(-0.1, images / rate + 0.1, 0.02)
-    header = ["timestamp", "latitude", "longitude", "altitude", "northing", "easting", "down",
-              "utm_zone", "velocity_north", "velocity_east", "velocity_down", "roll", "pitch",
-              "yaw"]  # fmt: skip
+    header = [
+        "timestamp",
+        "latitude",
+        "longitude",
+        "altitude",
+        "northing",
+        "easting",
+        "down",
+        "utm_zone",
+        "velocity_north",
+        "velocity_east",
+        "velocity_down",
+        "roll",
+        "pitch",
+        "yaw",
+    ]
     origin = frames.Origin()
-    rows = [[START + round(s * 1e6), 51.76, -1.26, 110, origin.northing + SPEED * s,
-             origin.easting + 3, origin.down - 2, "30U", SPEED, 0, 0, 0, 0, yaw]
-            for s in seconds]  # fmt: skip
+    rows = [
+        [
+            START + round(s * 1e6),
+            51.76,
+            -1.26,
+            110,
+            origin.northing + SPEED * s,
+            origin.easting + 3,
+            origin.down - 2,
+            "30U",
+            SPEED,
+            0,
+            0,
+            0,
+            0,
+            yaw,
+        ]
+        for s in seconds
+    ]
     write_table_csv(folder / "rtk.csv", header, rows)
-    write_table_csv(folder / "gps" / "ins.csv", [header[0], "ins_status", *header[1:]],
-                    [[r[0], "INS_SOLUTION_GOOD", *r[1:]] for r in rows])  # fmt: skip
-    write_table_csv(folder / "gps" / "gps.csv",
-                    ["timestamp", "num_satellites", "latitude", "longitude", "altitude",
-                     "latitude_sigma", "longitude_sigma", "altitude_sigma"],
-                    [[r[0], 7, *r[1:4], 1.0, 2.0, 3.0] for r in rows[::10]])  # fmt: skip
-    write_table_csv(folder / "vo" / "vo.csv",
-                    ["source_timestamp", "destination_timestamp", "x", "y", "z", "roll", "pitch",
-                     "yaw"],
-                    [[b, a, SPEED / rate, 0, 0, 0, 0, 0] for a, b in zip(stamps, stamps[1:])]
-                    )  # fmt: skip
+    write_table_csv(
+        folder / "gps" / "ins.csv",
+        [header[0], "ins_status", *header[1:]],
+        [[r[0], "INS_SOLUTION_GOOD", *r[1:]] for r in rows],
+    )
+    write_table_csv(
+        folder / "gps" / "gps.csv",
+        [
+            "timestamp",
+            "num_satellites",
+            "latitude",
+            "longitude",
+            "altitude",
+            "latitude_sigma",
+            "longitude_sigma",
+            "altitude_sigma",
+        ],
+        [[r[0], 7, *r[1:4], 1.0, 2.0, 3.0] for r in rows[::10]],
+    )
+    write_table_csv(
+        folder / "vo" / "vo.csv",
+        ["source_timestamp", "destination_timestamp", "x", "y", "z", "roll", "pitch", "yaw"],
+        [[b, a, SPEED / rate, 0, 0, 0, 0, 0] for a, b in itertools.pairwise(stamps)],
+    )
     return folder
 
 

@@ -93,8 +93,13 @@ def test_metadata_suits_ros2_bag_play(tmp_path):
     info = yaml.safe_load((path / "metadata.yaml").read_text())["rosbag2_bagfile_information"]
     assert info["version"] == 9 and info["storage_identifier"] == "mcap"
     topics = {t["topic_metadata"]["name"]: t for t in info["topics_with_message_count"]}
-    assert set(topics) == {"/image", "/camera_info", "/odom", "/tf_static",
-                           "/ground_truth/odometry"}  # fmt: skip
+    assert set(topics) == {
+        "/image",
+        "/camera_info",
+        "/odom",
+        "/tf_static",
+        "/ground_truth/odometry",
+    }
     latched = topics["/tf_static"]["topic_metadata"]["offered_qos_profiles"][0]
     assert latched["durability"] == "transient_local" and latched["depth"] == 1
     plain = topics["/image"]["topic_metadata"]["offered_qos_profiles"][0]
@@ -112,7 +117,12 @@ def test_messages_are_in_stamp_order_and_odometry_comes_first(tmp_path):
     log = [(stamp, connection.topic) for connection, stamp, _ in reader.messages()]
     assert [stamp for stamp, _ in log] == sorted(stamp for stamp, _ in log)
     assert [topic for _, topic in log[:5]] == [
-        "/tf_static", "/odom", "/ground_truth/odometry", "/camera_info", "/image"]  # fmt: skip
+        "/tf_static",
+        "/odom",
+        "/ground_truth/odometry",
+        "/camera_info",
+        "/image",
+    ]
 
 
 def test_odometry_states_its_motion_and_how_well_it_knows_it(tmp_path):
@@ -138,8 +148,11 @@ def test_odometry_states_its_motion_and_how_well_it_knows_it(tmp_path):
 
 def test_missing_topic_lists_what_is_there(tmp_path):
     path = write_bag(make_drive(), tmp_path / "bag")
-    with pytest.raises(DataError, match=r"no topic /front or /front/compressed; it has: "
-                                        r"/camera_info \(sensor_msgs/msg/CameraInfo\), .*/image"):
+    with pytest.raises(
+        DataError,
+        match=r"no topic /front or /front/compressed; it has: "
+        r"/camera_info \(sensor_msgs/msg/CameraInfo\), .*/image",
+    ):
         read_bag(path, BagTopics(image="/front"))
 
 

@@ -18,10 +18,11 @@ from pixloc_ros.datasets.folder import read_drive, write_drive
 CAMERAS = {
     "pinhole": Camera.pinhole(32, 24, 20.5, 21.25, 15.5, 11.75),
     "radtan": Camera.build("radtan", (32, 24), (20, 20), (15, 11), (-0.2, 0.05, 1e-3, -2e-3)),
-    "rational": Camera.build("rational", (32, 24), (20, 20), (15, 11),
-                             (-0.2, 0.05, 1e-3, -2e-3, 0.01, 0.02, 0.03, 0.004)),
+    "rational": Camera.build(
+        "rational", (32, 24), (20, 20), (15, 11), (-0.2, 0.05, 1e-3, -2e-3, 0.01, 0.02, 0.03, 0.004)
+    ),
     "equidistant": Camera.build("equidistant", (32, 24), (20, 20), (15, 11), (0.1, 0.01, 0, 0)),
-}  # fmt: skip
+}
 
 
 def example(camera=CAMERAS["pinhole"], frames=5) -> Drive:

@@ -17,9 +17,11 @@ from pixloc_ros.datasets.robotcar import camera as cameras
 from pixloc_ros.datasets.robotcar import frames, heading, tables, utm
 from pixloc_ros.datasets.robotcar.drive import RobotCar, chain, read_robotcar
 
-PUBLISHED = Path(
-    os.environ.get("PIXLOC_SHARED", Path(__file__).resolve().parents[3] / "shared")
-) / "data" / "robotcar_calibration"  # fmt: skip
+PUBLISHED = (
+    Path(os.environ.get("PIXLOC_SHARED", Path(__file__).resolve().parents[3] / "shared"))
+    / "data"
+    / "robotcar_calibration"
+)
 
 
 @pytest.fixture
@@ -59,8 +61,9 @@ def test_base_in_map_by_hand():
 
 
 def test_heading_north_looks_along_y():
-    T = frames.base_in_map(frames.from_components([0, 0, 0, 0, 0, 0]), np.eye(4),
-                           frames.Origin(0, 0, 0))  # fmt: skip
+    T = frames.base_in_map(
+        frames.from_components([0, 0, 0, 0, 0, 0]), np.eye(4), frames.Origin(0, 0, 0)
+    )
     np.testing.assert_allclose(T[:3, 0], [0, 1, 0], atol=1e-12)  # forward: north
     np.testing.assert_allclose(T[:3, 1], [-1, 0, 0], atol=1e-12)  # left: west
     np.testing.assert_allclose(T[:3, 2], [0, 0, 1], atol=1e-12)
@@ -77,8 +80,9 @@ def test_published_places_on_the_grid():
     north, east = utm.to_utm(*np.deg2rad([43.642567, -79.387139]), 17)
     assert (round(north), round(east)) == (4833439, 630084)
     latitude, longitude = utm.from_utm(north, east, 17)
-    np.testing.assert_allclose(np.rad2deg([latitude, longitude]), [43.642567, -79.387139],
-                               atol=1e-9)  # fmt: skip
+    np.testing.assert_allclose(
+        np.rad2deg([latitude, longitude]), [43.642567, -79.387139], atol=1e-9
+    )
 
 
 def test_convergence_is_the_grid_seen_from_true_north():
@@ -130,8 +134,12 @@ def test_undistortion_looks_up_where_the_table_says(tmp_path):
 @pytest.mark.skipif(not PUBLISHED.is_dir(), reason="needs the published calibration files")
 def test_published_rig():
     """Camera positions and viewing directions in base_link, from the published files."""
-    rig = {name: cameras.CameraModel(name, PUBLISHED, (1280, 960) if "stereo" in name
-                                     else (1024, 1024)) for name in cameras.SENSORS}  # fmt: skip
+    rig = {
+        name: cameras.CameraModel(
+            name, PUBLISHED, (1280, 960) if "stereo" in name else (1024, 1024)
+        )
+        for name in cameras.SENSORS
+    }
     for name, y in (("stereo_left", 0.0), ("stereo_centre", -0.12), ("stereo_right", -0.24)):
         T = rig[name].T_base_cam
         np.testing.assert_allclose(T[:3, 3], [0, y, 0], atol=1e-4)
@@ -156,8 +164,11 @@ def test_visual_odometry_chains_backwards_in_its_rows():
     then half a second without rows, bridged at the last speed."""
     turn = frames.from_components([1, 0, 0, 0, 0, -np.pi / 2])
     ahead = frames.from_components([1, 0, 0, 0, 0, 0])
-    motions = [tables.Motion(100, 0, turn), tables.Motion(200, 100, ahead),
-               tables.Motion(300, 250, ahead)]  # fmt: skip
+    motions = [
+        tables.Motion(100, 0, turn),
+        tables.Motion(200, 100, ahead),
+        tables.Motion(300, 250, ahead),
+    ]
     track = dict(chain(iter(motions)))
     assert list(track) == [0, 100, 200, 300]
     np.testing.assert_allclose(track[0], np.eye(4))
@@ -202,10 +213,16 @@ def test_a_short_and_shaky_drive_tells_nothing(metres, decided):
     """Positions good to 3 cm: yaw stays as the SDK takes it until there are enough stretches."""
     convergence = utm.convergence(*np.deg2rad([51.76, -1.26]), 30)
     rng = np.random.default_rng(2)
-    rows = [tables.InsRow(k, np.array([5.7e6 + 0.1 * k, 6.2e5, 0, 0, 0, convergence])
-                          + np.append(rng.normal(0, 0.03, 2), np.zeros(4)),
-                          *np.deg2rad([51.76, -1.26]), 30)
-            for k in range(10 * metres)]  # fmt: skip
+    rows = [
+        tables.InsRow(
+            k,
+            np.array([5.7e6 + 0.1 * k, 6.2e5, 0, 0, 0, convergence])
+            + np.append(rng.normal(0, 0.03, 2), np.zeros(4)),
+            *np.deg2rad([51.76, -1.26]),
+            30,
+        )
+        for k in range(10 * metres)
+    ]
     expected = -convergence if decided else 0.0
     assert heading.grid_correction(iter(rows), np.eye(4)) == pytest.approx(expected)
 
@@ -252,12 +269,15 @@ def test_sensors_may_be_missing(drive):
     assert read.T_map_base is None and read.odometry is None and not list(car.fixes())
 
 
-@pytest.mark.parametrize("break_it, text", [
-    (lambda d: d / "rtk.csv", "no column timestamp, northing"),
-    (lambda d: d / "stereo.timestamps", "line 1: expected a stamp and a chunk"),
-    (lambda d: d.parent / "models" / "stereo_wide_left.txt", "not a camera model of the SDK"),
-    (lambda d: d.parent / "extrinsics" / "ins.txt", "not numbers"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "break_it, text",
+    [
+        (lambda d: d / "rtk.csv", "no column timestamp, northing"),
+        (lambda d: d / "stereo.timestamps", "line 1: expected a stamp and a chunk"),
+        (lambda d: d.parent / "models" / "stereo_wide_left.txt", "not a camera model of the SDK"),
+        (lambda d: d.parent / "extrinsics" / "ins.txt", "not numbers"),
+    ],
+)
 def test_damaged_files_are_named(drive, break_it, text):
     path = break_it(drive)
     path.write_text("nonsense, nonsense\n")

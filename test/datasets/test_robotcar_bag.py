@@ -51,8 +51,9 @@ def test_a_bag_holds_what_the_drive_holds(drive, tmp_path, storage):
         np.testing.assert_array_equal(back.stamps_ns, source.stamps_ns)
         np.testing.assert_allclose(back.T_map_base, source.T_map_base, atol=1e-9)
         np.testing.assert_allclose(back.T_base_cam, source.T_base_cam, atol=1e-9)
-        np.testing.assert_allclose(back.odometry.T_odom_base, source.odometry.T_odom_base,
-                                   atol=1e-9)  # fmt: skip
+        np.testing.assert_allclose(
+            back.odometry.T_odom_base, source.odometry.T_odom_base, atol=1e-9
+        )
         assert back.camera.to_dict() == source.camera.to_dict()
         for i in (0, 7, 19):
             np.testing.assert_array_equal(back.image(i), source.image(i))
@@ -80,7 +81,8 @@ def test_layout_is_that_of_a_split_rosbag2(drive, tmp_path):
     plain = topics[IMAGE]["topic_metadata"]["offered_qos_profiles"][0]
     assert (plain["durability"], plain["reliability"]) == ("volatile", "reliable")
     assert info["custom_data"]["map_origin_utm_northing_easting_down"] == (
-        "5735000.000 620000.000 -110.000")  # fmt: skip
+        "5735000.000 620000.000 -110.000"
+    )
 
 
 def test_our_player_plays_all_parts(drive, tmp_path):
@@ -95,7 +97,7 @@ def test_our_player_plays_all_parts(drive, tmp_path):
     assert [m.time_ns for m in played] == sorted(m.time_ns for m in played)
     assert {t.child_frame_id for t in bag.static_transforms().transforms} >= {"mono_rear_optical"}
     later = list(bag.messages(bag.start_ns + 1_500_000_000))
-    assert 0 < len(later) < len(played) and later == played[-len(later):]
+    assert 0 < len(later) < len(played) and later == played[-len(later) :]
     bag.close()
 
 
@@ -105,8 +107,7 @@ def test_messages(drive, tmp_path):
     reader = BagReader(bag)
     (static,) = reader.messages("/tf_static")
     frames = {t.child_frame_id: t.header.frame_id for t in static.transforms}
-    assert frames == {name: "base_link" for name in ("stereo_left_optical", "mono_rear_optical",
-                                                     "ins")}  # fmt: skip
+    assert frames == dict.fromkeys(("stereo_left_optical", "mono_rear_optical", "ins"), "base_link")
     ins = next(t.transform.translation for t in static.transforms if t.child_frame_id == "ins")
     assert (ins.x, ins.y, ins.z) == pytest.approx((-1.5, -0.1, -1.0))  # right and down turn sign
     image, info = reader.first_message(IMAGE), reader.first_message("/stereo_left/camera_info")
@@ -147,8 +148,9 @@ def test_an_interrupted_run_goes_on(drive, tmp_path, monkeypatch):
     with pytest.raises(DataError, match="unfinished bag made with other options"):
         write_robotcar_bag(RobotCar(drive), bag, BagOptions(cameras=("mono_rear",), part_s=0.5))
     again = []
-    monkeypatch.setattr(CameraModel, "image",
-                        lambda self, path: again.append(path) or load(self, path))  # fmt: skip
+    monkeypatch.setattr(
+        CameraModel, "image", lambda self, path: again.append(path) or load(self, path)
+    )
     write_robotcar_bag(RobotCar(drive), bag, options)
     assert not partial.exists() and 0 < len(again) < 20
     assert {name: (bag / name).stat().st_mtime_ns for name in kept} == kept
@@ -211,8 +213,11 @@ def test_memory_does_not_depend_on_the_length(tmp_path):
     for images in (10, 40, 140):  # the first only warms up
         drive = raw.write_drive(tmp_path / str(images), images=images, rate=20.0)
         tracemalloc.start()
-        write_robotcar_bag(RobotCar(drive, tmp_path), tmp_path / f"bag{images}",
-                           BagOptions(part_s=1.5, image_format="raw"))  # fmt: skip
+        write_robotcar_bag(
+            RobotCar(drive, tmp_path),
+            tmp_path / f"bag{images}",
+            BagOptions(part_s=1.5, image_format="raw"),
+        )
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[2] < peaks[1] + 400_000, peaks  # kept data would be over 1 MB

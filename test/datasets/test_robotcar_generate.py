@@ -20,8 +20,12 @@ RIG = generate.RigOptions((160, 120), (128, 128), ("stereo_left", "mono_rear"))
 def session():
     """Two frames, 0.1 s apart, and the odometry around them."""
     whole = make_drive(5, DriveOptions(query_frames=3))["query"]
-    return replace(whole, stamps_ns=whole.stamps_ns[:2], T_map_base=whole.T_map_base[:2],
-                   sensors=whole.sensors[:2])  # fmt: skip
+    return replace(
+        whole,
+        stamps_ns=whole.stamps_ns[:2],
+        T_map_base=whole.T_map_base[:2],
+        sensors=whole.sensors[:2],
+    )
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +39,13 @@ def drive(session, tmp_path_factory):
 def test_images_are_what_a_pinhole_camera_would_have_seen(session, drive, camera):
     read = read_robotcar(drive, camera)
     pose = session.T_map_base @ generate.T_BODY_BASE
-    there = replace(session, T_map_base=pose, T_base_cam=read.T_base_cam,
-                    camera=read.camera, world=session.world)  # fmt: skip
+    there = replace(
+        session,
+        T_map_base=pose,
+        T_base_cam=read.T_base_cam,
+        camera=read.camera,
+        world=session.world,
+    )
     seen, expected = read.image(1).astype(float), there.image(1).astype(float)
     # vignetting and automatic exposure belong to the raw image, so a gain may stay
     gain = (seen * expected).sum() / (seen**2).sum()

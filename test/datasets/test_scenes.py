@@ -117,14 +117,22 @@ def test_cmu_queries_pair_with_what_their_closest_reference_shares(slice7):
     assert all(len(made.observed_by(query)) == 0 for query in range(5, 9))
 
 
-@pytest.mark.parametrize("spoil, message", [
-    (lambda f: (f / "CMU/intrinsics.txt").write_text("c0 OPENCV 1024\n"), "intrinsics.txt, line 1"),
-    (lambda f: (f / "CMU/slice7/camera-poses/monday.txt").write_text("a.jpg 1 0 0\n"),
-     "monday.txt, line 1: not 'name qw"),
-    (lambda f: shutil.rmtree(f / "CMU/slice7/camera-poses"), "no pose files"),
-    (lambda f: next((f / "CMU/slice7/query").iterdir()).unlink(), "image missing"),
-    (lambda f: shutil.rmtree(f / "hloc"), "no such model folder"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "spoil, message",
+    [
+        (
+            lambda f: (f / "CMU/intrinsics.txt").write_text("c0 OPENCV 1024\n"),
+            "intrinsics.txt, line 1",
+        ),
+        (
+            lambda f: (f / "CMU/slice7/camera-poses/monday.txt").write_text("a.jpg 1 0 0\n"),
+            "monday.txt, line 1: not 'name qw",
+        ),
+        (lambda f: shutil.rmtree(f / "CMU/slice7/camera-poses"), "no pose files"),
+        (lambda f: next((f / "CMU/slice7/query").iterdir()).unlink(), "image missing"),
+        (lambda f: shutil.rmtree(f / "hloc"), "no such model folder"),
+    ],
+)
 def test_cmu_errors_name_the_file(slice7, tmp_path, spoil, message):
     shutil.copytree(slice7[0], tmp_path / "copy")
     spoil(tmp_path / "copy")
@@ -133,7 +141,7 @@ def test_cmu_errors_name_the_file(slice7, tmp_path, spoil, message):
 
 
 def test_any_colmap_model_in_metres(megadepth):
-    root, _, observed = megadepth
+    root, _, _observed = megadepth
     folder = root / "Undistorted_SfM" / "0001"
     plain = read_colmap(folder / "sparse", folder / "images")
     check_pictures(plain)
@@ -160,8 +168,17 @@ def test_a_scene_is_prepared_once_and_again_when_its_source_changes(megadepth, t
     assert len(made) == 1
     for opened in (first, again):
         assert opened.images == made[0].images
-        for name in ("camera_of", "turns", "T_cam_world", "points", "observed", "start", "pairs",
-                     "overlap", "baseline"):  # fmt: skip
+        for name in (
+            "camera_of",
+            "turns",
+            "T_cam_world",
+            "points",
+            "observed",
+            "start",
+            "pairs",
+            "overlap",
+            "baseline",
+        ):
             np.testing.assert_array_equal(getattr(opened, name), getattr(made[0], name))
         for ours, theirs in zip(opened.cameras, made[0].cameras):
             assert ours.to_dict() == theirs.to_dict()

@@ -63,8 +63,9 @@ class NoisyTracker:
         i = int(np.searchsorted(self._drive.stamps_ns, frame.stamp_ns))
         timings = {"network": 30.0 + i, "align": 10.0, "total": 42.0 + i}
         if i in self._lose:
-            return FrameResult(frame.stamp_ns, TrackState.LOST, reasons=("lost",),
-                               timings_ms=timings)  # fmt: skip
+            return FrameResult(
+                frame.stamp_ns, TrackState.LOST, reasons=("lost",), timings_ms=timings
+            )
         noise = self._random.normal(size=6) * self._sigma
         T = self._drive.T_map_base[i].copy()
         T[:3, 3] += noise[:3]
@@ -73,10 +74,27 @@ class NoisyTracker:
         if with_view:
             pixels = self._random.uniform([-20, -20], [340, 260], (200, 2))
             pixels[0] = np.nan
-            view = PointView(pixels, self._random.uniform(0, 1, 200),
-                             self._random.uniform(0, 1, 200), self._random.random(200) > 0.2)
-        return FrameResult(frame.stamp_ns, TrackState.TRACKING, True, T, np.diag(self._sigma**2),
-                           np.eye(4), (), 200, 150, 0.03, (0.05, 0.002), timings, view)  # fmt: skip
+            view = PointView(
+                pixels,
+                self._random.uniform(0, 1, 200),
+                self._random.uniform(0, 1, 200),
+                self._random.random(200) > 0.2,
+            )
+        return FrameResult(
+            frame.stamp_ns,
+            TrackState.TRACKING,
+            True,
+            T,
+            np.diag(self._sigma**2),
+            np.eye(4),
+            (),
+            200,
+            150,
+            0.03,
+            (0.05, 0.002),
+            timings,
+            view,
+        )
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
 """The official way of working solves the same equations as ours, only at another price."""
+
 import pytest
 import torch
 
@@ -30,13 +31,21 @@ def test_its_system_is_ours(random):
     config = AlignerConfig()
 
     hessian, gradient, valid = OfficialResiduals(
-        points, ReferenceLevel(features, confidence), FeatureLevel(maps, seen, STRIDE),
-        camera.scale(1 / STRIDE), config.pad).system(T)  # fmt: skip
+        points,
+        ReferenceLevel(features, confidence),
+        FeatureLevel(maps, seen, STRIDE),
+        camera.scale(1 / STRIDE),
+        config.pad,
+    ).system(T)
     ours = LevelResiduals.prepare(
-        points[None, None], torch.ones(1, 1, POINTS, dtype=torch.bool),
+        points[None, None],
+        torch.ones(1, 1, POINTS, dtype=torch.bool),
         ReferenceLevel(features[None, None], confidence[None, None]),
-        QueryLevel(maps[None], seen[None], STRIDE), camera[None, None],
-        Pose.identity((1, 1), dtype=torch.float64), config).evaluate(T[None])  # fmt: skip
+        QueryLevel(maps[None], seen[None], STRIDE),
+        camera[None, None],
+        Pose.identity((1, 1), dtype=torch.float64),
+        config,
+    ).evaluate(T[None])
     H, g = ours.normal_equations()
     assert 20 < valid == ours.num_valid()[0] < POINTS
     torch.testing.assert_close(hessian, H[0], rtol=1e-9, atol=1e-9)

@@ -38,8 +38,9 @@ def test_a_drive_without_ground_truth_still_gets_its_pictures(tmp_path, make_dri
 
 
 def test_json_has_no_nan(tmp_path, make_drive, noisy_tracker):
-    metrics = evaluate_track(run_drive(noisy_tracker(make_drive()), make_drive()).track(),
-                             make_drive())  # fmt: skip
+    metrics = evaluate_track(
+        run_drive(noisy_tracker(make_drive()), make_drive()).track(), make_drive()
+    )
     report.write_json(tmp_path / "m.json", {"live": metrics.to_dict(), "n": np.int64(3)})
     content = json.loads((tmp_path / "m.json").read_text())
     assert content["live"]["rate_hz"] is None and content["n"] == 3
@@ -66,6 +67,7 @@ def test_overlay_keeps_the_image_and_colours_by_residual(make_drive, noisy_track
 
 
 def test_overlay_of_a_frame_without_points_says_why():
-    picture = draw(np.zeros((240, 320, 3), np.uint8),
-                   FrameResult(0, TrackState.LOST, reasons=("no odometry",)))  # fmt: skip
+    picture = draw(
+        np.zeros((240, 320, 3), np.uint8), FrameResult(0, TrackState.LOST, reasons=("no odometry",))
+    )
     assert picture[:40].any() and not cv2.countNonZero(picture[60:, :, 0])

@@ -14,8 +14,11 @@ WORLD = {f"{i}.jpg": transforms.exp(np.array([i, 0.5 * i, 0, 0, 0.1 * i, 0])) fo
 
 
 def a_map(poses: dict) -> SimpleNamespace:
-    return SimpleNamespace(path="maps/street", keyframe_names=lambda: list(poses),
-                           keyframe_poses=lambda: np.stack(list(poses.values())))  # fmt: skip
+    return SimpleNamespace(
+        path="maps/street",
+        keyframe_names=lambda: list(poses),
+        keyframe_poses=lambda: np.stack(list(poses.values())),
+    )
 
 
 def test_where_a_map_lies_in_its_model():
@@ -57,8 +60,9 @@ def at(x: float) -> np.ndarray:
 def test_proposals_are_tried_in_turn():
     tracker = Tracker()
     proposals = {"a": [at(0), at(5.5), at(4.9)], "b": [at(1), at(2)], "c": []}
-    found = localize_images(tracker, [(name, None) for name in "abcd"], lambda name: None,
-                            proposals, (2.0, 0.1))  # fmt: skip
+    found = localize_images(
+        tracker, [(name, None) for name in "abcd"], lambda name: None, proposals, (2.0, 0.1)
+    )
     assert tracker.asked == ["reset", 0.0, "reset", 5.5, "reset", 1.0, "reset", 2.0]
     assert set(found) == {"a", "b"}
     assert found["a"].accepted and found["a"].T_map_cam[0, 3] == 5 and found["a"].num_inliers == 42

@@ -1,4 +1,4 @@
-"""The comparison of features: baselines, thinned maps, measurements that go on, the whole command."""
+"""The comparison of features: baselines, thinned maps, resumed measurements, the whole command."""
 
 from __future__ import annotations
 
@@ -138,8 +138,14 @@ def test_a_missing_imagenet_package_is_told_not_raised(scene, monkeypatch, out):
 
 def test_queries_are_spread_evenly_and_are_no_references(scene):
     assert len(scene.queries) == 20
-    references = {"000000.png", "000005.png", "000010.png", "000015.png", "000020.png",
-                  "000025.png"}  # fmt: skip
+    references = {
+        "000000.png",
+        "000005.png",
+        "000010.png",
+        "000015.png",
+        "000020.png",
+        "000025.png",
+    }
     assert references.isdisjoint(scene.queries.names)
     few = scene.sample(4)
     assert few.queries.names == tuple(scene.queries.names[i] for i in (2, 7, 12, 17))
@@ -231,8 +237,10 @@ def test_a_foreign_csv_file_is_refused(tmp_path):
 
 
 def test_the_whole_command_writes_tables_and_pictures_and_goes_on(data, out, capsys):
-    line = (f"--data {data} --out {out} --scenes kitti06_clip --methods gray,sift "
-            "--conditions clean,sparse,occlusion --queries 1 --no-basin")  # fmt: skip
+    line = (
+        f"--data {data} --out {out} --scenes kitti06_clip --methods gray,sift "
+        "--conditions clean,sparse,occlusion --queries 1 --no-basin"
+    )
     arguments = robustness.parse(line.split())
     assert robustness.run(arguments, Console(width=160)) == 0
     folder = out / "search"

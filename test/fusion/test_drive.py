@@ -12,7 +12,11 @@ import pytest
 
 from pixloc_ros.cli import fuse
 from pixloc_ros.evaluation.fusion.recording import (
-    delayed, read_recording, with_outage, with_outliers)  # fmt: skip
+    delayed,
+    read_recording,
+    with_outage,
+    with_outliers,
+)
 from pixloc_ros.evaluation.fusion.run import figures, rms, run_filter
 from pixloc_ros.evaluation.fusion.settings import read_settings
 from pixloc_ros.evaluation.fusion.study import MISTAKES, OUTAGE, disturbed
@@ -112,12 +116,15 @@ def right(recording, settings):
 def test_mistakes_show(recording, right, name):
     """What the pictures of docs/fusion.md say is so."""
     (mistake,) = [m for m in MISTAKES if m.name == name]
-    wrong = figures(run_filter(read_settings(CONFIG, "ekf_map", mistake.changes),
-                               disturbed(recording)))
-    assert {"lag": wrong.published_m > 3 * right.published_m,
-            "no_gate": wrong.rejected_outliers == 0.0 and wrong.worst_sigma > 5,
-            "stiff": wrong.accepted < 0.7,
-            "start": wrong.accepted < 0.1}[name]
+    wrong = figures(
+        run_filter(read_settings(CONFIG, "ekf_map", mistake.changes), disturbed(recording))
+    )
+    assert {
+        "lag": wrong.published_m > 3 * right.published_m,
+        "no_gate": wrong.rejected_outliers == 0.0 and wrong.worst_sigma > 5,
+        "stiff": wrong.accepted < 0.7,
+        "start": wrong.accepted < 0.1,
+    }[name]
 
 
 def test_without_ground_truth_the_recorded_poses_are_the_measure(recording, settings):
@@ -134,9 +141,28 @@ def test_without_ground_truth_the_recorded_poses_are_the_measure(recording, sett
 
 def test_fuse_prints_and_draws(bag, data, live_rate, tmp_path, capsys):
     picture = tmp_path / "fused.png"
-    assert fuse.main([str(bag), str(data / "live"), "--ekf", str(CONFIG), "--rate", str(live_rate),
-                      "--delay", "0.4", "--outage", "8", "18", "--picture", str(picture),
-                      "--set", "history_length=2.5"]) == 0
+    assert (
+        fuse.main(
+            [
+                str(bag),
+                str(data / "live"),
+                "--ekf",
+                str(CONFIG),
+                "--rate",
+                str(live_rate),
+                "--delay",
+                "0.4",
+                "--outage",
+                "8",
+                "18",
+                "--picture",
+                str(picture),
+                "--set",
+                "history_length=2.5",
+            ]
+        )
+        == 0
+    )
     assert picture.read_bytes().startswith(b"\x89PNG")
     printed = capsys.readouterr().out
     assert "good poses used" in printed and "100 %" in printed

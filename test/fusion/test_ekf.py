@@ -16,8 +16,10 @@ def measurement(stamp_ns, index, value, variance, threshold=np.inf):
 
 def pose_matrix(state):
     roll, pitch, yaw = state[3:6]
-    turns = [transforms.exp(np.array(v)) for v in (
-        [0, 0, 0, 0, 0, yaw], [0, 0, 0, 0, pitch, 0], [0, 0, 0, roll, 0, 0])]
+    turns = [
+        transforms.exp(np.array(v))
+        for v in ([0, 0, 0, 0, 0, yaw], [0, 0, 0, 0, pitch, 0], [0, 0, 0, roll, 0, 0])
+    ]
     T = turns[0] @ turns[1] @ turns[2]
     T[:3, 3] = state[:3]
     return T
@@ -27,8 +29,13 @@ def pose_matrix(state):
 def test_the_jacobian_is_that_of_the_motion(seed):
     state, seconds, h = np.random.default_rng(seed).normal(size=STATE) * 0.5, 0.3, 1e-6
     jacobian, _ = motion(state, seconds)
-    numeric = np.stack([(motion(state + h * e, seconds)[1] - motion(state - h * e, seconds)[1])
-                        / (2 * h) for e in np.eye(STATE)], axis=1)
+    numeric = np.stack(
+        [
+            (motion(state + h * e, seconds)[1] - motion(state - h * e, seconds)[1]) / (2 * h)
+            for e in np.eye(STATE)
+        ],
+        axis=1,
+    )
     np.testing.assert_allclose(jacobian, numeric, atol=1e-8)
 
 

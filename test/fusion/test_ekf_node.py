@@ -1,5 +1,6 @@
 """The real ekf_node with the shipped parameters, on the same recording, where it is installed."""
 
+import contextlib
 import importlib.util
 import os
 import subprocess
@@ -24,8 +25,7 @@ from tf2_msgs.msg import TFMessage  # noqa: E402
 
 from pixloc_ros.core.geometry import transforms  # noqa: E402
 from pixloc_ros.datasets.bag_messages import MessageMaker, qos_profile  # noqa: E402
-from pixloc_ros.evaluation.fusion.recording import (  # noqa: E402
-    delayed, read_recording, with_outliers)  # fmt: skip
+from pixloc_ros.evaluation.fusion.recording import delayed, read_recording, with_outliers  # noqa: E402
 from pixloc_ros.evaluation.fusion.run import figures, run_filter  # noqa: E402
 from pixloc_ros.evaluation.fusion.settings import read_settings  # noqa: E402
 
@@ -50,20 +50,26 @@ def with_poses(bag: Path, recording, path: Path) -> Path:
     make = MessageMaker("map", "odom", "base_link", "camera")
     events = []
     with Reader(bag) as reader:
-        events += [(log_ns, 0, bytes(raw)) for connection, log_ns, raw in reader.messages()
-                   if connection.topic == "/odom"]
+        events += [
+            (log_ns, 0, bytes(raw))
+            for connection, log_ns, raw in reader.messages()
+            if connection.topic == "/odom"
+        ]
     types = make.typestore.types
-    for stamp, arrival, T, covariance in zip(recording.stamps_ns, recording.arrival_ns,
-                                             recording.T_map_base, recording.covariances):
+    for stamp, arrival, T, covariance in zip(
+        recording.stamps_ns, recording.arrival_ns, recording.T_map_base, recording.covariances
+    ):
         stated = make.ground_truth(int(stamp), T)
         stated.pose.covariance[:] = covariance.ravel()
         message = types[POSE](stated.header, stated.pose)
         events.append((int(arrival), 1, bytes(make.serialize(message))))
     with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
-        channels = [writer.add_connection(topic, kind, typestore=make.typestore,
-                                          offered_qos_profiles=[qos_profile()])
-                    for topic, kind in (("/odom", "nav_msgs/msg/Odometry"),
-                                        ("/localizer/pose", POSE))]
+        channels = [
+            writer.add_connection(
+                topic, kind, typestore=make.typestore, offered_qos_profiles=[qos_profile()]
+            )
+            for topic, kind in (("/odom", "nav_msgs/msg/Odometry"), ("/localizer/pose", POSE))
+        ]
         for log_ns, channel, raw in sorted(events):
             writer.write(channels[channel], log_ns, raw)
     return path
@@ -90,10 +96,8 @@ class Listener:
         rclpy.shutdown()
 
     def _spin(self) -> None:
-        try:
+        with contextlib.suppress(ExternalShutdownException):
             self._executor.spin()
-        except ExternalShutdownException:
-            pass
 
     def _on_odometry(self, message: Odometry) -> None:
         p, q = message.pose.pose.position, message.pose.pose.orientation
@@ -110,8 +114,10 @@ def filters():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     given = {"namespace": "", "ekf_params_file": str(CONFIG), "odom": "odom"}
-    return [module.ekf("ekf_local", "odometry/local", given, True),
-            module.ekf("ekf_map", "odometry/map", given, True)]
+    return [
+        module.ekf("ekf_local", "odometry/local", given, True),
+        module.ekf("ekf_map", "odometry/map", given, True),
+    ]
 
 
 def test_the_real_filter_does_what_the_model_says(ekf_node, bag, tmp_path, data, live_rate):
@@ -126,15 +132,27 @@ def test_the_real_filter_does_what_the_model_says(ekf_node, bag, tmp_path, data,
     def play():
         try:
             deadline = time.monotonic() + 60
-            while listener.node.count_subscribers("/localizer/pose") < 1 \
-                    and time.monotonic() < deadline:
+            while (
+                listener.node.count_subscribers("/localizer/pose") < 1
+                and time.monotonic() < deadline
+            ):
                 time.sleep(0.1)
-            player = subprocess.run([sys.executable, "-m", "pixloc_ros.ros.bag_player", str(played),
-                                     "--clock", "--wait-for-subscribers"], timeout=120)
+            player = subprocess.run(
+                [
+                    sys.executable,
+                    "-m",
+                    "pixloc_ros.ros.bag_player",
+                    str(played),
+                    "--clock",
+                    "--wait-for-subscribers",
+                ],
+                timeout=120,
+            )
             status.append(player.returncode)
             time.sleep(1.0)
         finally:
             service.shutdown()
+
     thread = threading.Thread(target=play)
     thread.start()
     service.run()
@@ -147,7 +165,8 @@ def test_the_real_filter_does_what_the_model_says(ekf_node, bag, tmp_path, data,
     truth = recording.true_pose(stamps)
     known = np.isfinite(truth[:, 0, 3])
     metres, radians = transforms.pose_error(
-        np.stack([listener.fused[s] for s in stamps[known]]), truth[known])
+        np.stack([listener.fused[s] for s in stamps[known]]), truth[known]
+    )
     assert known.sum() > 200
     assert np.sqrt(np.mean(metres**2)) < 1.5 * model.published_m + 0.01
     assert np.degrees(np.sqrt(np.mean(radians**2))) < 1.5 * model.published_deg + 0.1

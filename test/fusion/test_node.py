@@ -51,8 +51,11 @@ def test_late_poses_count_as_if_they_had_come_in_time(settings):
     assert late.stamp_ns == early.stamp_ns > prompt.stamp_ns
     truth = 100 + SPEED * 155 * TICK * 1e-9
     assert abs(late.state[0] - truth) < 0.02 and abs(early.state[0] - truth) < 0.02
-    poses = {f.measurement.stamp_ns: f for f in node.fused.values()
-             if f.measurement.source == "pose0_pose"}
+    poses = {
+        f.measurement.stamp_ns: f
+        for f in node.fused.values()
+        if f.measurement.source == "pose0_pose"
+    }
     late_node, _ = drive(settings, 25, ticks=156)
     for fused in late_node.fused.values():
         if fused.measurement.source == "pose0_pose":
@@ -70,8 +73,11 @@ def test_without_enough_history_late_poses_pull_back(changes):
 
 def test_an_outlier_is_refused_and_the_next_pose_is_not(settings):
     node, _ = drive(settings, 5, offsets={60: 3.0})
-    verdicts = {f.measurement.stamp_ns // TICK: f.verdict.accepted for f in node.fused.values()
-                if f.measurement.source == "pose0_pose"}
+    verdicts = {
+        f.measurement.stamp_ns // TICK: f.verdict.accepted
+        for f in node.fused.values()
+        if f.measurement.source == "pose0_pose"
+    }
     assert not verdicts.pop(60) and all(verdicts.values())
 
 

@@ -3,6 +3,7 @@
 The programs are stand-ins that print their command lines and parameter files: what is tested is
 what they are started with. test/fusion tests what the parameters do.
 """
+
 import importlib.util
 import os
 import stat
@@ -16,11 +17,11 @@ pytest.importorskip("launch", reason="launch is not on PyPI; this runs where ROS
 pytest.importorskip("launch_ros", reason="launch_ros is not on PyPI")
 pytest.importorskip("rclpy")
 
-import launch  # noqa: E402
-from launch.actions import IncludeLaunchDescription, RegisterEventHandler, TimerAction  # noqa: E402
-from launch.event_handlers import OnProcessIO  # noqa: E402
-from launch.events import Shutdown  # noqa: E402
-from launch.launch_description_sources import PythonLaunchDescriptionSource  # noqa: E402
+import launch
+from launch.actions import IncludeLaunchDescription, RegisterEventHandler, TimerAction
+from launch.event_handlers import OnProcessIO
+from launch.events import Shutdown
+from launch.launch_description_sources import PythonLaunchDescriptionSource
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "launch" / "localize_ekf.launch.py"
@@ -77,14 +78,23 @@ def started(programs: int, **arguments) -> dict[str, str]:
         output[name] = output.get(name, "") + event.text.decode()
         if sum("THAT IS ALL" in text for text in output.values()) == programs:
             return launch.actions.EmitEvent(event=Shutdown(reason="test"))
+        return None
 
-    service.include_launch_description(launch.LaunchDescription([
-        RegisterEventHandler(OnProcessIO(on_stdout=watch, on_stderr=watch)),
-        IncludeLaunchDescription(PythonLaunchDescriptionSource(str(FILE)),
-                                 launch_arguments=list(arguments.items())),
-        TimerAction(period=60.0, actions=[
-            launch.actions.EmitEvent(event=Shutdown(reason="too late"))]),
-    ]))
+    service.include_launch_description(
+        launch.LaunchDescription(
+            [
+                RegisterEventHandler(OnProcessIO(on_stdout=watch, on_stderr=watch)),
+                IncludeLaunchDescription(
+                    PythonLaunchDescriptionSource(str(FILE)),
+                    launch_arguments=list(arguments.items()),
+                ),
+                TimerAction(
+                    period=60.0,
+                    actions=[launch.actions.EmitEvent(event=Shutdown(reason="too late"))],
+                ),
+            ]
+        )
+    )
     service.run()
     by_node = {}
     for text in output.values():
@@ -94,15 +104,18 @@ def started(programs: int, **arguments) -> dict[str, str]:
 
 
 def test_arguments_are_those_of_the_localizer_and_two_more(installed):
-    ours, localizers = names_of_arguments(FILE), names_of_arguments(FILE.with_name(
-        "localize.launch.py"))
+    ours, localizers = (
+        names_of_arguments(FILE),
+        names_of_arguments(FILE.with_name("localize.launch.py")),
+    )
     assert ours - localizers == {"ekf_params_file", "local_filter"}
     assert localizers - ours == {"tf_broadcast"}, "the filter sends map -> odom, so we must not"
 
 
 def test_the_localizer_leaves_map_to_odom_to_the_filter(installed):
-    output = started(3, map="/maps/street", odom="/wheels/odometry", namespace="robot_1",
-                     use_sim_time="true")
+    output = started(
+        3, map="/maps/street", odom="/wheels/odometry", namespace="robot_1", use_sim_time="true"
+    )
     assert set(output) == {"localizer", "ekf_local", "ekf_map"}
     assert "tf_broadcast: false" in output["localizer"]
     assert "map: /maps/street" in output["localizer"]
@@ -117,8 +130,9 @@ def test_the_localizer_leaves_map_to_odom_to_the_filter(installed):
 
 def test_without_the_local_filter(installed, tmp_path):
     parameters = tmp_path / "mine.yaml"
-    parameters.write_text(yaml.safe_dump(
-        {"/**": {"ekf_map": {"ros__parameters": {"history_length": 7.5}}}}))
+    parameters.write_text(
+        yaml.safe_dump({"/**": {"ekf_map": {"ros__parameters": {"history_length": 7.5}}}})
+    )
     output = started(2, local_filter="false", ekf_params_file=str(parameters))
     assert set(output) == {"localizer", "ekf_map"}
     assert "history_length: 7.5" in output["ekf_map"]
@@ -128,8 +142,10 @@ def test_without_the_local_filter(installed, tmp_path):
 def test_what_is_neither_true_nor_false_is_refused(installed):
     module = load(FILE)
     context = launch.LaunchContext()
-    given = {name: default if isinstance(default, str) else default.perform(context)
-             for name, default, _ in module.ARGUMENTS}
+    given = {
+        name: default if isinstance(default, str) else default.perform(context)
+        for name, default, _ in module.ARGUMENTS
+    }
     context.launch_configurations.update({**given, "local_filter": "perhaps"})
     with pytest.raises(ValueError, match="local_filter"):
         list(module.start(context))

@@ -1,4 +1,5 @@
 """The launch file, run by launch itself where that is installed (on a robot; not from PyPI)."""
+
 import importlib.util
 import os
 import stat
@@ -11,11 +12,11 @@ pytest.importorskip("launch", reason="launch is not on PyPI; this runs where ROS
 pytest.importorskip("launch_ros", reason="launch_ros is not on PyPI")
 pytest.importorskip("rclpy")
 
-import launch  # noqa: E402
-from launch.actions import IncludeLaunchDescription, RegisterEventHandler, TimerAction  # noqa: E402
-from launch.event_handlers import OnProcessExit, OnProcessIO  # noqa: E402
-from launch.events import Shutdown  # noqa: E402
-from launch.launch_description_sources import PythonLaunchDescriptionSource  # noqa: E402
+import launch
+from launch.actions import IncludeLaunchDescription, RegisterEventHandler, TimerAction
+from launch.event_handlers import OnProcessExit, OnProcessIO
+from launch.events import Shutdown
+from launch.launch_description_sources import PythonLaunchDescriptionSource
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "launch" / "localize.launch.py"
@@ -31,7 +32,7 @@ def installed(tmp_path, monkeypatch) -> Path:
         (tmp_path / "share/pixloc_ros" / folder).symlink_to(ROOT / folder)
     program = tmp_path / "lib/pixloc_ros/localizer"
     program.parent.mkdir(parents=True)
-    program.write_text(f"#!/bin/sh\nexec {sys.executable} -m pixloc_ros.ros.localizer_node \"$@\"\n")
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m pixloc_ros.ros.localizer_node "$@"\n')
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     prefixes = [str(tmp_path), *filter(None, [os.environ.get("AMENT_PREFIX_PATH")])]
     monkeypatch.setenv("AMENT_PREFIX_PATH", os.pathsep.join(prefixes))
@@ -50,8 +51,9 @@ def load():
 def actions(module, **arguments) -> list:
     """The actions of the launch file for these arguments."""
     context = launch.LaunchContext()
-    given = {name: default if isinstance(default, str) else "" for name, default, _ in
-             module.ARGUMENTS}
+    given = {
+        name: default if isinstance(default, str) else "" for name, default, _ in module.ARGUMENTS
+    }
     context.launch_configurations.update({**given, **arguments})
     return list(module.start(context))
 
@@ -65,16 +67,27 @@ def run(end_at: str, seconds: float = 90.0, **arguments) -> tuple[int, str]:
         output.append(event.text.decode())
         if end_at in "".join(output):
             return launch.actions.EmitEvent(event=Shutdown(reason="test"))
+        return None
 
     exits: list[int] = []
-    service.include_launch_description(launch.LaunchDescription([
-        RegisterEventHandler(OnProcessIO(on_stdout=watch, on_stderr=watch)),
-        RegisterEventHandler(OnProcessExit(on_exit=lambda event, _: exits.append(event.returncode))),
-        IncludeLaunchDescription(PythonLaunchDescriptionSource(str(FILE)),
-                                 launch_arguments=list(arguments.items())),
-        TimerAction(period=seconds, actions=[
-            launch.actions.EmitEvent(event=Shutdown(reason="too late"))]),
-    ]))
+    service.include_launch_description(
+        launch.LaunchDescription(
+            [
+                RegisterEventHandler(OnProcessIO(on_stdout=watch, on_stderr=watch)),
+                RegisterEventHandler(
+                    OnProcessExit(on_exit=lambda event, _: exits.append(event.returncode))
+                ),
+                IncludeLaunchDescription(
+                    PythonLaunchDescriptionSource(str(FILE)),
+                    launch_arguments=list(arguments.items()),
+                ),
+                TimerAction(
+                    period=seconds,
+                    actions=[launch.actions.EmitEvent(event=Shutdown(reason="too late"))],
+                ),
+            ]
+        )
+    )
     status = service.run()
     return status or max(exits, default=-1), "".join(output)
 
@@ -102,7 +115,9 @@ def test_the_node_starts_with_what_the_arguments_say(installed):
 
 def test_what_is_not_given_is_left_to_the_params_file(installed, tmp_path):
     parameters = tmp_path / "robot.yaml"
-    parameters.write_text("/**:\n  localizer:\n    ros__parameters:\n      map: /maps/of/the/file\n")
+    parameters.write_text(
+        "/**:\n  localizer:\n    ros__parameters:\n      map: /maps/of/the/file\n"
+    )
     status, output = run("not started", params_file=str(parameters), namespace="robot_1")
     assert "/maps/of/the/file" in output and "/robot_1/localizer" in output
     assert status == 0, output

@@ -209,9 +209,7 @@ def test_scale_and_transform_move_points_and_poses_together(model_dir):
             return p[:, :2] / p[:, 2:]
 
         np.testing.assert_allclose(direction(moved, keyframe), direction(plain, before), atol=1e-9)
-    np.testing.assert_allclose(
-        moved.points, (2 * plain.points) @ T[:3, :3].T + T[:3, 3], atol=1e-9
-    )
+    np.testing.assert_allclose(moved.points, (2 * plain.points) @ T[:3, :3].T + T[:3, 3], atol=1e-9)
     with pytest.raises(ConfigError, match="not a rigid"):
         map_from_world(BuildOptions(T_map_world=((2.0, 0, 0, 0),) * 4))
     with pytest.raises(ConfigError, match="no axis"):
@@ -241,8 +239,21 @@ def test_covisible_against_counting():
 
 def test_the_executables(drive, checkpoint, tmp_path, capsys):
     out = tmp_path / "map"
-    assert build_map_cli.main(["--drive", str(drive.image_dir), "--out", str(out),
-                               "--spacing", "0.4", "--tile-size", "2"]) == 0  # fmt: skip
+    assert (
+        build_map_cli.main(
+            [
+                "--drive",
+                str(drive.image_dir),
+                "--out",
+                str(out),
+                "--spacing",
+                "0.4",
+                "--tile-size",
+                "2",
+            ]
+        )
+        == 0
+    )
     text = capsys.readouterr().out
     assert "points per keyframe" in text and "COLMAP model" in text
     assert map_info.main([str(out), "--verify", "--picture", str(tmp_path / "a.png")]) == 0

@@ -24,9 +24,12 @@ def folder(tmp_path_factory):
     points = random.uniform(-1, 1, (30, 3))
     model = pycolmap.Reconstruction()
     camera = pycolmap.Camera(
-        camera_id=7, model="OPENCV", width=640, height=480,
+        camera_id=7,
+        model="OPENCV",
+        width=640,
+        height=480,
         params=[500, 510, 320, 240, -0.1, 0.01, 0.001, 0.002],
-    )  # fmt: skip
+    )
     model.add_camera_with_trivial_rig(camera)
     for index, T in enumerate(POSES):
         p = points @ T[:3, :3].T + T[:3, 3]
@@ -83,11 +86,15 @@ def test_a_model_without_rigs_is_read(folder, tmp_path):
         (lambda f: (f / "images.bin").unlink(), "images.bin: missing"),
         (lambda f: (f / "points3D.bin").write_bytes(b"abc"), "points3D.bin: truncated or corrupt"),
         (lambda f: (f / "cameras.bin").write_bytes(b""), "cameras.bin: truncated or corrupt"),
-        *[(lambda f, n=name: (f / n).write_bytes((f / n).read_bytes()[:-20]),
-           f"{name}: truncated or corrupt")
-          for name in ("cameras.bin", "images.bin", "points3D.bin", "rigs.bin", "frames.bin")],
+        *[
+            (
+                lambda f, n=name: (f / n).write_bytes((f / n).read_bytes()[:-20]),
+                f"{name}: truncated or corrupt",
+            )
+            for name in ("cameras.bin", "images.bin", "points3D.bin", "rigs.bin", "frames.bin")
+        ],
     ],
-)  # fmt: skip
+)
 def test_a_corrupt_model_is_refused(folder, tmp_path, spoil, message):
     copy = shutil.copytree(folder / "bin", tmp_path / "copy")
     spoil(copy)
@@ -119,8 +126,9 @@ def test_a_model_without_points_or_poses_is_refused(tmp_path):
 
 def test_a_camera_model_we_lack_is_named(tmp_path):
     model = pycolmap.Reconstruction()
-    camera = pycolmap.Camera(camera_id=1, model="FOV", width=64, height=48,
-                             params=[50, 50, 32, 24, 0.5])  # fmt: skip
+    camera = pycolmap.Camera(
+        camera_id=1, model="FOV", width=64, height=48, params=[50, 50, 32, 24, 0.5]
+    )
     model.add_camera_with_trivial_rig(camera)
     model.write_binary(str(tmp_path))
     with pytest.raises(MapError, match="cameras.bin: COLMAP camera model 'FOV' is not supported"):

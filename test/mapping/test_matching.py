@@ -23,8 +23,11 @@ def drive(tmp_path_factory):
 @pytest.fixture(scope="module")
 def model_dir(drive, tmp_path_factory):
     steps = []
-    folder = triangulate(drive.posed_images(), tmp_path_factory.mktemp("sfm") / "model",
-                         lambda *step: steps.append(step))  # fmt: skip
+    folder = triangulate(
+        drive.posed_images(),
+        tmp_path_factory.mktemp("sfm") / "model",
+        lambda *step: steps.append(step),
+    )
     assert {what for _, _, what in steps} == {"features", "matching", "triangulation"}
     assert steps[-1][:2] == (1, 1)
     assert not folder.with_name("model.partial").exists()

@@ -24,9 +24,21 @@ def workspace(repository: Path, tmp_path_factory):
     folder = tmp_path_factory.mktemp("workspace")
 
     def colcon(verb: str, *arguments: str) -> subprocess.CompletedProcess:
-        command = [sys.executable, "-m", "colcon", "--log-base", folder / "log", verb,
-                   "--paths", repository, "--build-base", folder / "build",
-                   "--install-base", folder / "install", *arguments]  # fmt: skip
+        command = [
+            sys.executable,
+            "-m",
+            "colcon",
+            "--log-base",
+            folder / "log",
+            verb,
+            "--paths",
+            repository,
+            "--build-base",
+            folder / "build",
+            "--install-base",
+            folder / "install",
+            *arguments,
+        ]
         return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600)
 
     done = colcon("build", "--packages-select", "pixloc_ros")
@@ -39,8 +51,12 @@ def test_build_installs_everything(workspace):
     executables = {path.name for path in (installed / "lib" / "pixloc_ros").iterdir()}
     assert {"localizer", "bag_player", "build_map", "evaluate", "demo", "doctor"} <= executables
     share = installed / "share" / "pixloc_ros"
-    for name in ("package.xml", "launch/localize.launch.py", "config/localize.yaml",
-                 "config/fastdds_profile.xml"):  # fmt: skip
+    for name in (
+        "package.xml",
+        "launch/localize.launch.py",
+        "config/localize.yaml",
+        "config/fastdds_profile.xml",
+    ):
         assert (share / name).is_file(), name
     assert (installed / "share/ament_index/resource_index/packages/pixloc_ros").is_file()
     assert list(installed.glob("lib/python*/site-packages/pixloc_ros/weights/small/*.safetensors"))
@@ -57,8 +73,14 @@ def test_installed_executable_runs_from_the_workspace(workspace, tmp_path):
         f"{sys.executable} {script} --seconds 0.1"
     )
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    done = subprocess.run(["sh", "-c", line], cwd=tmp_path, env=environment,
-                          capture_output=True, text=True, timeout=300)  # fmt: skip
+    done = subprocess.run(
+        ["sh", "-c", line],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     package, share = done.stdout.splitlines()[:2]
     assert Path(package).is_relative_to(folder) and Path(share).is_relative_to(folder)

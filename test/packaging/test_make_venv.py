@@ -13,8 +13,11 @@ def make_venv(repository, tmp_path):
     def run(python: str, **environment: str) -> subprocess.CompletedProcess:
         return subprocess.run(
             [repository / "tools" / "make_venv", python, tmp_path / "venv", "torch==0"],
-            cwd=repository, env={**os.environ, **environment}, capture_output=True, text=True,
-        )  # fmt: skip
+            cwd=repository,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+        )
 
     return run
 

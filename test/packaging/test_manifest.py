@@ -31,14 +31,20 @@ def entry_points(repository: Path) -> dict[str, str]:
         "setuptools.setup = lambda **k: print(json.dumps(k['entry_points']['console_scripts']))\n"
         "runpy.run_path('setup.py')"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=repository, check=True,
-                          capture_output=True, text=True)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=repository, check=True, capture_output=True, text=True
+    )
     return dict(re.findall(r'"(\w+) = ([\w.:]+)"', done.stdout))
 
 
 def test_versions_agree(repository, manifest):
-    done = subprocess.run([sys.executable, "setup.py", "--version"], cwd=repository, check=True,
-                          capture_output=True, text=True)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "setup.py", "--version"],
+        cwd=repository,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     assert done.stdout.split()[-1] == pixloc_ros.__version__ == manifest.findtext("version")
 
 
@@ -77,8 +83,9 @@ def test_shipped_files_are_found(repository):
         "for f in fs))\n"
         "runpy.run_path('setup.py')"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=repository, check=True,
-                          capture_output=True, text=True)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=repository, check=True, capture_output=True, text=True
+    )
     files = done.stdout.split()
     assert {"resource/pixloc_ros", "package.xml", "config/fastdds_profile.xml"} <= set(files)
     assert "launch/localize.launch.py" in files and "config/localize.yaml" in files

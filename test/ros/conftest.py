@@ -1,6 +1,8 @@
 """A DDS domain of its own, a small real map, and a graph of test publishers and listeners."""
+
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -26,6 +28,7 @@ def domain() -> int:
 def room_map(tmp_path_factory) -> Path:
     """Feature map of the room."""
     import textured_room
+
     return textured_room.make_map(tmp_path_factory.mktemp("room"))
 
 
@@ -33,6 +36,7 @@ def room_map(tmp_path_factory) -> Path:
 def room_drive():
     """A drive through the room: 40 frames, 4 s."""
     import textured_room
+
     return textured_room.drive()
 
 
@@ -40,6 +44,7 @@ def room_drive():
 def room_bag(tmp_path_factory, room_drive) -> Path:
     """The same drive as a rosbag2 folder."""
     from pixloc_ros.datasets.bag import write_bag
+
     return write_bag(room_drive, tmp_path_factory.mktemp("bag") / "room")
 
 
@@ -48,14 +53,13 @@ def graph(domain):
     """rclpy, initialised, with one executor that spins in a thread; add nodes to it."""
     rclpy = pytest.importorskip("rclpy")
     from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+
     rclpy.init(signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
     executor = SingleThreadedExecutor()
 
     def spin():
-        try:
+        with contextlib.suppress(ExternalShutdownException):
             executor.spin()
-        except ExternalShutdownException:
-            pass
 
     thread = threading.Thread(target=spin, daemon=True)
     thread.start()
@@ -73,9 +77,11 @@ def graph(domain):
 @pytest.fixture
 def until():
     """until(condition, seconds): wait for something to become true; its last value."""
+
     def wait(condition, seconds: float = 120.0):
         deadline = time.monotonic() + seconds
         while not (value := condition()) and time.monotonic() < deadline:
             time.sleep(0.02)
         return value
+
     return wait

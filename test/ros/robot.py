@@ -1,4 +1,5 @@
 """A robot for the tests: publishes a drive step by step and listens to the localizer."""
+
 from __future__ import annotations
 
 import time
@@ -23,9 +24,15 @@ LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 def localizer(map_path, **parameters) -> LocalizerNode:
     """A node with small searches and simulated time; double underscores stand for dots."""
-    values = {"map": str(map_path), "device": "cpu", "use_sim_time": True,
-              "tracker.initializer.hypotheses": 2, "tracker.initializer.survivors": 1,
-              "odom_timeout": 0.5, **{k.replace("__", "."): v for k, v in parameters.items()}}
+    values = {
+        "map": str(map_path),
+        "device": "cpu",
+        "use_sim_time": True,
+        "tracker.initializer.hypotheses": 2,
+        "tracker.initializer.survivors": 1,
+        "odom_timeout": 0.5,
+        **{k.replace("__", "."): v for k, v in parameters.items()},
+    }
     return LocalizerNode(parameter_overrides=[Parameter(k, value=v) for k, v in values.items()])
 
 
@@ -50,22 +57,36 @@ class Robot(Node):
         self.initial_pose = self.create_publisher(PoseWithCovarianceStamped, "/initialpose", 10)
         self.tf = self.create_publisher(TFMessage, "/tf", 10)
         self._tf_static = self.create_publisher(TFMessage, "/tf_static", LATCHED)
-        self.create_subscription(PoseWithCovarianceStamped, "/localizer/pose", self.poses.append, 10)
+        self.create_subscription(
+            PoseWithCovarianceStamped, "/localizer/pose", self.poses.append, 10
+        )
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
         self.create_subscription(
-            TFMessage, "/tf", lambda m: self.transforms.extend(m.transforms), 100)
+            TFMessage, "/tf", lambda m: self.transforms.extend(m.transforms), 100
+        )
         self.send_static("base_link", "camera", drive.T_base_cam)
 
     def ready(self) -> bool:
         """True once the localizer listens."""
         topics = (self._image, self._info, self._odom, self.initial_pose)
-        return all(p.get_subscription_count() for p in topics) and self.count_publishers(
-            "/localizer/pose") > 0
+        return (
+            all(p.get_subscription_count() for p in topics)
+            and self.count_publishers("/localizer/pose") > 0
+        )
 
     def send_static(self, parent: str, child: str, T: np.ndarray) -> None:
         """A latched transform."""
-        self._tf_static.publish(TFMessage(transforms=[TransformStamped(
-            header=c.header(0, parent), child_frame_id=child, transform=c.matrix_to_transform(T))]))
+        self._tf_static.publish(
+            TFMessage(
+                transforms=[
+                    TransformStamped(
+                        header=c.header(0, parent),
+                        child_frame_id=child,
+                        transform=c.matrix_to_transform(T),
+                    )
+                ]
+            )
+        )
 
     def send_odometry(self, until_ns: int) -> None:
         """Odometry and time up to a stamp and a little beyond."""
@@ -91,17 +112,25 @@ class Robot(Node):
         if not self.compressed:
             return c.array_to_image(self.drive.image(i), header)
         bgr = cv2.cvtColor(self.drive.image(i), cv2.COLOR_RGB2BGR)
-        return CompressedImage(header=header, format="jpeg",
-                               data=cv2.imencode(".jpg", bgr)[1].tobytes())
+        return CompressedImage(
+            header=header, format="jpeg", data=cv2.imencode(".jpg", bgr)[1].tobytes()
+        )
 
     def send_frame(self, i: int, message=None) -> None:
         """Odometry up to frame i, the calibration, and the frame itself."""
         self.send_odometry(int(self.drive.stamps_ns[i]))
         width, height = (int(v) for v in self.drive.camera.size)
         (fx, fy), (cx, cy) = self.drive.camera.f.tolist(), self.drive.camera.c.tolist()
-        self._info.publish(CameraInfo(header=c.header(int(self.drive.stamps_ns[i]), "camera"),
-                                      width=width, height=height, distortion_model="plumb_bob",
-                                      d=[0.0] * 5, k=[fx, 0., cx, 0., fy, cy, 0., 0., 1.]))
+        self._info.publish(
+            CameraInfo(
+                header=c.header(int(self.drive.stamps_ns[i]), "camera"),
+                width=width,
+                height=height,
+                distortion_model="plumb_bob",
+                d=[0.0] * 5,
+                k=[fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0],
+            )
+        )
         time.sleep(0.05)
         self._image.publish(message or self.image(i))
 
@@ -114,7 +143,7 @@ class Robot(Node):
         """A pose with the same standard deviation (m; a tenth of it in rad) in all directions."""
         message = PoseWithCovarianceStamped(header=c.header(stamp_ns, frame))
         message.pose.pose = c.matrix_to_pose(T)
-        message.pose.covariance = np.diag([std ** 2] * 3 + [(std / 10) ** 2] * 3).flatten()
+        message.pose.covariance = np.diag([std**2] * 3 + [(std / 10) ** 2] * 3).flatten()
         return message
 
     def pose_at(self, i: int) -> PoseWithCovarianceStamped | None:

@@ -1,4 +1,5 @@
 """Messages to arrays and back; every refusal says why."""
+
 import math
 
 import numpy as np
@@ -6,13 +7,13 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-import cv2  # noqa: E402
-from geometry_msgs.msg import Pose  # noqa: E402
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image  # noqa: E402
+import cv2
+from geometry_msgs.msg import Pose
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from pixloc_ros.core.errors import DataError  # noqa: E402
-from pixloc_ros.core.geometry import transforms  # noqa: E402
-from pixloc_ros.ros import conversions as c  # noqa: E402
+from pixloc_ros.core.errors import DataError
+from pixloc_ros.core.geometry import transforms
+from pixloc_ros.ros import conversions as c
 
 RGB = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
 GRAY = cv2.cvtColor(RGB, cv2.COLOR_RGB2GRAY)
@@ -21,15 +22,26 @@ GRAY = cv2.cvtColor(RGB, cv2.COLOR_RGB2GRAY)
 def image(encoding: str, array: np.ndarray, padding: int = 0) -> Image:
     rows = array.reshape(array.shape[0], -1).view(np.uint8)
     rows = np.pad(rows, ((0, 0), (0, padding)))
-    return Image(height=array.shape[0], width=array.shape[1], encoding=encoding,
-                 step=rows.shape[1], data=rows.tobytes())
+    return Image(
+        height=array.shape[0],
+        width=array.shape[1],
+        encoding=encoding,
+        step=rows.shape[1],
+        data=rows.tobytes(),
+    )
 
 
 @pytest.mark.parametrize("padding", [0, 12])
-@pytest.mark.parametrize("encoding, code", [("rgb8", None), ("bgr8", cv2.COLOR_RGB2BGR),
-                                            ("rgba8", cv2.COLOR_RGB2RGBA),
-                                            ("bgra8", cv2.COLOR_RGB2BGRA),
-                                            ("8UC3", cv2.COLOR_RGB2BGR)])
+@pytest.mark.parametrize(
+    "encoding, code",
+    [
+        ("rgb8", None),
+        ("bgr8", cv2.COLOR_RGB2BGR),
+        ("rgba8", cv2.COLOR_RGB2RGBA),
+        ("bgra8", cv2.COLOR_RGB2BGRA),
+        ("8UC3", cv2.COLOR_RGB2BGR),
+    ],
+)
 def test_color_encodings_become_rgb(encoding, code, padding):
     array = RGB if code is None else cv2.cvtColor(RGB, code)
     result = c.image_to_array(image(encoding, np.ascontiguousarray(array), padding))
@@ -58,12 +70,18 @@ def test_rgb_is_not_copied():
     assert not c.image_to_array(message).flags.owndata
 
 
-@pytest.mark.parametrize("message", [
-    image("32FC1", GRAY.astype(np.float32)), image("no_such_thing", GRAY),
-    Image(height=6, width=8, encoding="rgb8", step=24, data=bytes(20)),
-    Image(height=6, width=8, encoding="rgb8", step=8, data=bytes(6 * 24)),
-    Image(encoding="rgb8"), CompressedImage(format="jpeg", data=bytes(40)),
-    CompressedImage(format="jpeg")])
+@pytest.mark.parametrize(
+    "message",
+    [
+        image("32FC1", GRAY.astype(np.float32)),
+        image("no_such_thing", GRAY),
+        Image(height=6, width=8, encoding="rgb8", step=24, data=bytes(20)),
+        Image(height=6, width=8, encoding="rgb8", step=8, data=bytes(6 * 24)),
+        Image(encoding="rgb8"),
+        CompressedImage(format="jpeg", data=bytes(40)),
+        CompressedImage(format="jpeg"),
+    ],
+)
 def test_what_is_no_picture_is_refused(message):
     with pytest.raises(DataError):
         c.image_to_array(message)
@@ -77,9 +95,14 @@ def test_compressed_images(array):
 
 
 def info(**changes) -> CameraInfo:
-    message = CameraInfo(width=640, height=480, distortion_model="plumb_bob",
-                         d=[-0.1, 0.01, 0.0, 0.0, 0.0], k=[400., 0, 319.5, 0, 410., 239.5, 0, 0, 1.],
-                         p=[300., 0, 310., 0, 0, 300., 230., 0, 0, 0, 1., 0])
+    message = CameraInfo(
+        width=640,
+        height=480,
+        distortion_model="plumb_bob",
+        d=[-0.1, 0.01, 0.0, 0.0, 0.0],
+        k=[400.0, 0, 319.5, 0, 410.0, 239.5, 0, 0, 1.0],
+        p=[300.0, 0, 310.0, 0, 0, 300.0, 230.0, 0, 0, 0, 1.0, 0],
+    )
     for key, value in changes.items():
         setattr(message, key, value)
     return message
@@ -102,17 +125,26 @@ def test_rectified_images_take_the_projection():
 
 def test_region_of_interest_and_binning():
     message = info(binning_x=2, binning_y=2)
-    message.roi.x_offset, message.roi.y_offset, message.roi.width, message.roi.height = 40, 80, 400, 300
+    message.roi.x_offset, message.roi.y_offset, message.roi.width, message.roi.height = (
+        40,
+        80,
+        400,
+        300,
+    )
     camera = c.camera_from_info(message, 200, 150)
     assert camera.f.tolist() == [200, 205]
     assert camera.c.tolist() == [(319.5 - 40 + 0.5) / 2 - 0.5, (239.5 - 80 + 0.5) / 2 - 0.5]
 
 
-@pytest.mark.parametrize("message, size, words", [
-    (info(k=[0.0] * 9), (640, 480), "not calibrated"),
-    (info(distortion_model="crystal_ball"), (640, 480), "crystal_ball"),
-    (info(d=[0.1]), (640, 480), "camera_info"),
-    (info(), (640, 400), "640x480")])
+@pytest.mark.parametrize(
+    "message, size, words",
+    [
+        (info(k=[0.0] * 9), (640, 480), "not calibrated"),
+        (info(distortion_model="crystal_ball"), (640, 480), "crystal_ball"),
+        (info(d=[0.1]), (640, 480), "camera_info"),
+        (info(), (640, 400), "640x480"),
+    ],
+)
 def test_wrong_camera_info_is_refused(message, size, words):
     with pytest.raises(DataError, match=words):
         c.camera_from_info(message, *size)

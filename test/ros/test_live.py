@@ -1,4 +1,5 @@
 """Processes as a user starts them: localizer, bag player and recorder, real DDS between them."""
+
 import csv
 import json
 import signal
@@ -11,8 +12,8 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from pixloc_ros.core.geometry import transforms  # noqa: E402
-from pixloc_ros.evaluation.trajectory import read_live  # noqa: E402
+from pixloc_ros.core.geometry import transforms
+from pixloc_ros.evaluation.trajectory import read_live
 
 MODULE = "pixloc_ros.ros."
 
@@ -25,7 +26,9 @@ class Program:
         with self.log.open("w") as file:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", MODULE + module, *map(str, arguments)],
-                stdout=file, stderr=subprocess.STDOUT)
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            )
 
     def said(self, words: str) -> bool:
         """True once the output holds the words."""
@@ -47,6 +50,7 @@ def start(tmp_path, domain):
     def begin(module: str, *arguments) -> Program:
         programs.append(Program(tmp_path, module, *arguments))
         return programs[-1]
+
     yield begin
     for program in programs:
         program.process.kill()
@@ -54,19 +58,34 @@ def start(tmp_path, domain):
 
 def localizer_arguments(room_map, drive) -> list[str]:
     T = drive.T_map_base[0]
-    values = {"map": room_map, "use_sim_time": "true", "set_initial_pose": "true",
-              "initial_pose.x": T[0, 3], "initial_pose.y": T[1, 3],
-              "initial_pose.yaw": np.arctan2(T[1, 0], T[0, 0]), "device": "cpu",
-              "tracker.initializer.hypotheses": 2, "tracker.initializer.survivors": 1,
-              "tracker.gates.max_coast_time": 60.0}
+    values = {
+        "map": room_map,
+        "use_sim_time": "true",
+        "set_initial_pose": "true",
+        "initial_pose.x": T[0, 3],
+        "initial_pose.y": T[1, 3],
+        "initial_pose.yaw": np.arctan2(T[1, 0], T[0, 0]),
+        "device": "cpu",
+        "tracker.initializer.hypotheses": 2,
+        "tracker.initializer.survivors": 1,
+        "tracker.gates.max_coast_time": 60.0,
+    }
     return ["--ros-args"] + [part for k, v in values.items() for part in ("-p", f"{k}:={v}")]
 
 
 def test_a_bag_is_localized_live(start, tmp_path, room_map, room_bag, room_drive, until):
     node = start("localizer_node", *localizer_arguments(room_map, room_drive))
     recorder = start("pose_recorder", tmp_path / "run", "--sent-log", tmp_path / "sent.csv")
-    player = start("bag_player", room_bag, "--clock", "--rate", 0.25, "--log",
-                   tmp_path / "sent.csv", "--wait-for-subscribers")
+    player = start(
+        "bag_player",
+        room_bag,
+        "--clock",
+        "--rate",
+        0.25,
+        "--log",
+        tmp_path / "sent.csv",
+        "--wait-for-subscribers",
+    )
     assert player.process.wait(120) == 0, player.log.read_text()
     time.sleep(1.0)
     assert recorder.interrupt() == 0, recorder.log.read_text()
@@ -75,8 +94,12 @@ def test_a_bag_is_localized_live(start, tmp_path, room_map, room_bag, room_drive
     rows = np.loadtxt(tmp_path / "run" / "live.tum", ndmin=2)
     assert len(rows) >= 5, node.log.read_text()
     truth = {round(s * 1e-9, 3): T for s, T in zip(room_drive.stamps_ns, room_drive.T_map_base)}
-    errors = [transforms.pose_error(transforms.from_quaternion(row[4:], row[1:4]),
-                                    truth[round(row[0], 3)])[0] for row in rows]
+    errors = [
+        transforms.pose_error(
+            transforms.from_quaternion(row[4:], row[1:4]), truth[round(row[0], 3)]
+        )[0]
+        for row in rows
+    ]
     assert np.median(errors) < 0.05
     with (tmp_path / "run" / "latency.csv").open() as file:
         latencies = [float(row["latency_ms"]) for row in csv.DictReader(file)]
@@ -91,8 +114,9 @@ def test_a_bag_is_localized_live(start, tmp_path, room_map, room_bag, room_drive
 
 def test_a_looping_bag_starts_over(start, room_map, room_bag, room_drive, until):
     node = start("localizer_node", *localizer_arguments(room_map, room_drive))
-    player = start("bag_player", room_bag, "--clock", "--loop", "--rate", 1.0,
-                   "--wait-for-subscribers")
+    player = start(
+        "bag_player", room_bag, "--clock", "--loop", "--rate", 1.0, "--wait-for-subscribers"
+    )
     assert until(lambda: node.log.read_text().count("starting over") >= 2), node.log.read_text()
     text = node.log.read_text()
     assert until(lambda: node.log.read_text().count("tracking") > text.count("tracking"))
@@ -121,9 +145,11 @@ def test_the_node_explains_its_arguments(start):
     assert node.said("config/localize.yaml") and not node.said("active")
 
 
-def test_the_player_reads_sqlite3_starts_late_and_refuses_what_is_no_bag(start, tmp_path,
-                                                                         room_drive):
+def test_the_player_reads_sqlite3_starts_late_and_refuses_what_is_no_bag(
+    start, tmp_path, room_drive
+):
     from pixloc_ros.datasets.bag import write_bag
+
     bag = write_bag(room_drive, tmp_path / "sqlite", storage="sqlite3")
     player = start("bag_player", bag, "--start", 2.0, "--rate", 8.0, "--log", tmp_path / "sent.csv")
     assert player.process.wait(120) == 0, player.log.read_text()

@@ -1,4 +1,5 @@
 """The node on real DDS, with the real tracker on a small map: its contract and its faults."""
+
 import math
 
 import numpy as np
@@ -6,27 +7,28 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402
-from geometry_msgs.msg import TransformStamped  # noqa: E402
-from lifecycle_msgs.msg import Transition  # noqa: E402
-from lifecycle_msgs.srv import ChangeState  # noqa: E402
-from nav_msgs.msg import Odometry, Path  # noqa: E402
-from nav_msgs.srv import SetMap  # noqa: E402
-from rcl_interfaces.srv import SetParameters  # noqa: E402
-from rclpy.parameter import Parameter  # noqa: E402
-from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
-from sensor_msgs.msg import CompressedImage, Image, PointCloud2  # noqa: E402
-from std_srvs.srv import Trigger  # noqa: E402
-from tf2_msgs.msg import TFMessage  # noqa: E402
+from diagnostic_msgs.msg import DiagnosticStatus
+from geometry_msgs.msg import TransformStamped
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from nav_msgs.msg import Odometry, Path
+from nav_msgs.srv import SetMap
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from robot import LATCHED, Robot, localizer
+from sensor_msgs.msg import Image, PointCloud2
+from std_srvs.srv import Trigger
+from tf2_msgs.msg import TFMessage
 
-from pixloc_ros.core.geometry import transforms  # noqa: E402
-from pixloc_ros.ros import conversions as c  # noqa: E402
-from robot import LATCHED, Robot, localizer  # noqa: E402
+from pixloc_ros.core.geometry import transforms
+from pixloc_ros.ros import conversions as c
 
 
 @pytest.fixture
 def running(graph, room_map, room_drive, until):
     """running(**parameters): a robot and an active localizer that hear each other."""
+
     def start(robot_options=None, **parameters):
         robot = Robot(room_drive, **(robot_options or {}))
         node = localizer(room_map, **parameters)
@@ -34,26 +36,33 @@ def running(graph, room_map, room_drive, until):
         graph.add_node(node)
         assert until(robot.ready), "the localizer did not become active"
         return robot, node
+
     return start
 
 
 @pytest.fixture
 def call(graph, until):
     """call(node, type, service, request): the answer."""
+
     def ask(node, kind, name, request):
         client = node.create_client(kind, name)
         assert until(client.service_is_ready)
         future = client.call_async(request)
         assert until(future.done)
         return future.result()
+
     return ask
 
 
 def start_at(drive) -> dict:
     """Parameters that start the localizer where the drive starts."""
     T = drive.T_map_base[0]
-    return dict(set_initial_pose=True, initial_pose__x=float(T[0, 3]), initial_pose__y=float(T[1, 3]),
-                initial_pose__yaw=math.atan2(T[1, 0], T[0, 0]))
+    return dict(
+        set_initial_pose=True,
+        initial_pose__x=float(T[0, 3]),
+        initial_pose__y=float(T[1, 3]),
+        initial_pose__yaw=math.atan2(T[1, 0], T[0, 0]),
+    )
 
 
 def track(robot, until, frames):
@@ -69,12 +78,12 @@ def error_of(robot, i) -> tuple[float, float]:
 
 
 def test_images_in_poses_out(running, until, room_drive):
-    robot, node = running(**start_at(room_drive))
+    robot, _node = running(**start_at(room_drive))
     odometry, paths, clouds = [], [], []
     robot.create_subscription(Odometry, "/localizer/odometry", odometry.append, 10)
     robot.create_subscription(Path, "/localizer/path", paths.append, LATCHED)
     robot.create_subscription(PointCloud2, "/localizer/map_points", clouds.append, LATCHED)
-    track(robot, until, range(0, 8))
+    track(robot, until, range(8))
     for i in range(8):
         metres, radians = error_of(robot, i)
         assert metres < 0.06 and radians < 0.02
@@ -88,6 +97,7 @@ def test_images_in_poses_out(running, until, room_drive):
 
     def corrections():
         return [t for t in robot.transforms if t.child_frame_id == "odom"]
+
     before = len(corrections())
     robot.send_odometry(int(room_drive.stamps_ns[8]))
     assert until(lambda: len(corrections()) > before)
@@ -110,8 +120,13 @@ def test_tf_is_sent_again_while_no_image_comes(running, until, room_drive):
     for step in range(1, 6):
         now_ns = int(room_drive.stamps_ns[0]) + step * 100_000_000
         robot.send_odometry(now_ns)
-        assert until(lambda: any(c.to_ns(t.header.stamp) == now_ns + 200_000_000
-                                 for t in robot.transforms if t.child_frame_id == "odom"))
+        assert until(
+            lambda: any(
+                c.to_ns(t.header.stamp) == now_ns + 200_000_000
+                for t in robot.transforms
+                if t.child_frame_id == "odom"
+            )
+        )
         stamps.add(now_ns)
     sent = [c.to_ns(t.header.stamp) for t in robot.transforms if t.child_frame_id == "odom"]
     assert len(sent) == len(set(sent)), "a transform was sent twice for one stamp"
@@ -134,17 +149,38 @@ def test_the_debug_image_is_drawn_while_somebody_looks(running, graph, until, ro
 
 
 def test_images_that_are_none_are_counted_and_the_next_one_works(running, until, room_drive):
-    robot, node = running(**start_at(room_drive))
+    robot, _node = running(**start_at(room_drive))
     header = c.header(int(room_drive.stamps_ns[0]), "camera")
-    for n, bad in enumerate((
-            Image(header=header, height=240, width=320, encoding="32FC1", step=1280,
-                  data=bytes(240 * 1280)),
+    for n, bad in enumerate(
+        (
+            Image(
+                header=header,
+                height=240,
+                width=320,
+                encoding="32FC1",
+                step=1280,
+                data=bytes(240 * 1280),
+            ),
             Image(header=header, height=240, width=320, encoding="rgb8", step=960, data=bytes(7)),
-            Image(header=header, height=120, width=320, encoding="mono8", step=320,
-                  data=bytes(120 * 320))), start=1):
+            Image(
+                header=header,
+                height=120,
+                width=320,
+                encoding="mono8",
+                step=320,
+                data=bytes(120 * 320),
+            ),
+        ),
+        start=1,
+    ):
         robot.send_frame(0, bad)
-        assert until(lambda: int(robot.values("inputs").get("image.refused", 0)) + int(
-            robot.values("inputs").get("camera_info.refused", 0)) == n)
+        assert until(
+            lambda: (
+                int(robot.values("inputs").get("image.refused", 0))
+                + int(robot.values("inputs").get("camera_info.refused", 0))
+                == n
+            )
+        )
     assert robot.status["localizer: inputs"].level == DiagnosticStatus.WARN
     assert robot.says("inputs", "320x120")
     track(robot, until, [1, 2])
@@ -174,6 +210,7 @@ def test_a_pose_can_be_set_in_any_frame_and_nonsense_is_ignored(running, until, 
         robot.send_pose(transforms.inverse(T_map_site) @ T, stamp, frame="site")
         robot.send_frame(5)
         return until(lambda: robot.pose_at(5), 3)
+
     assert until(localized)
     assert error_of(robot, 5)[0] < 0.06
     assert not node._tracker.wants_pose
@@ -183,8 +220,12 @@ def test_services_reset_and_set_pose(running, call, until, room_drive):
     robot, _ = running(**start_at(room_drive))
     track(robot, until, [0])
     far = c.rpy_to_matrix(300.0, 0, 0, 0, 0, 0)
-    answer = call(robot, SetMap, "/localizer/set_pose",
-                  SetMap.Request(initial_pose=robot.pose_message(far, 0)))
+    answer = call(
+        robot,
+        SetMap,
+        "/localizer/set_pose",
+        SetMap.Request(initial_pose=robot.pose_message(far, 0)),
+    )
     assert answer.success
     robot.send_frame(1)
     assert until(lambda: robot.pose_at(1)), "far away it coasts, it does not stop"
@@ -204,23 +245,35 @@ def test_without_a_map_it_says_so_and_can_be_mended(graph, room_map, room_drive,
     assert until(lambda: robot.says("node", "/no/such/map", DiagnosticStatus.ERROR))
     assert robot.values("node")["state"] == "unconfigured"
     parameter = Parameter("map", value=str(room_map)).to_parameter_msg()
-    answer = call(robot, SetParameters, "/localizer/set_parameters",
-                  SetParameters.Request(parameters=[parameter]))
+    answer = call(
+        robot,
+        SetParameters,
+        "/localizer/set_parameters",
+        SetParameters.Request(parameters=[parameter]),
+    )
     assert answer.results[0].successful
     for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
         request = ChangeState.Request(transition=Transition(id=transition))
         assert call(robot, ChangeState, "/localizer/change_state", request).success
     assert until(robot.ready)
-    answer = call(robot, SetParameters, "/localizer/set_parameters",
-                  SetParameters.Request(parameters=[parameter]))
+    answer = call(
+        robot,
+        SetParameters,
+        "/localizer/set_parameters",
+        SetParameters.Request(parameters=[parameter]),
+    )
     assert not answer.results[0].successful and "unconfigured" in answer.results[0].reason
 
 
 def test_through_the_lifecycle_and_back(running, call, until, room_drive):
-    robot, node = running(**start_at(room_drive))
+    robot, _node = running(**start_at(room_drive))
     track(robot, until, [0])
-    for step in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP,
-                 Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
+    for step in (
+        Transition.TRANSITION_DEACTIVATE,
+        Transition.TRANSITION_CLEANUP,
+        Transition.TRANSITION_CONFIGURE,
+        Transition.TRANSITION_ACTIVATE,
+    ):
         request = ChangeState.Request(transition=Transition(id=step))
         assert call(robot, ChangeState, "/localizer/change_state", request).success
     assert until(robot.ready)
@@ -241,10 +294,14 @@ def test_time_that_runs_backwards_resets(running, until, room_drive):
 
 def test_a_best_effort_camera_for_a_reliable_subscription_is_named(running, until, room_drive):
     qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-    robot, _ = start_deaf(running, {"image_qos": qos}, until, reliability="reliable",
-                          input_timeout=0.5)
-    assert until(lambda: robot.says("inputs", "set the parameter reliability to best_effort",
-                                    DiagnosticStatus.ERROR))
+    robot, _ = start_deaf(
+        running, {"image_qos": qos}, until, reliability="reliable", input_timeout=0.5
+    )
+    assert until(
+        lambda: robot.says(
+            "inputs", "set the parameter reliability to best_effort", DiagnosticStatus.ERROR
+        )
+    )
 
 
 def start_deaf(running, robot_options, until, **parameters):
@@ -273,8 +330,9 @@ def test_another_sender_of_the_correction_is_noticed(running, until, room_drive)
     track(robot, until, [0])
     assert until(lambda: robot.values("tf").get("sending") == "true")
     assert robot.values("tf")["other_sender"] == "none"
-    robot.tf.publish(TFMessage(transforms=[TransformStamped(
-        header=c.header(5, "map"), child_frame_id="odom")]))
+    robot.tf.publish(
+        TFMessage(transforms=[TransformStamped(header=c.header(5, "map"), child_frame_id="odom")])
+    )
     assert until(lambda: robot.says("tf", "/robot", DiagnosticStatus.ERROR))
 
 
@@ -297,10 +355,16 @@ def test_a_filter_that_sends_it_too_is_named_aloud(running, until, room_drive, c
 
     def filter_sends():
         stamp_ns = node.get_clock().now().nanoseconds + 30_000_000
-        robot.tf.publish(TFMessage(transforms=[TransformStamped(
-            header=c.header(stamp_ns, "map"), child_frame_id="odom")]))
+        robot.tf.publish(
+            TFMessage(
+                transforms=[
+                    TransformStamped(header=c.header(stamp_ns, "map"), child_frame_id="odom")
+                ]
+            )
+        )
         printed.append(capfd.readouterr().err)
         return "map -> odom is sent by /robot too" in "".join(printed)
+
     assert until(filter_sends)
     assert "[ERROR]" in "".join(printed)
 
@@ -313,8 +377,9 @@ def test_without_tf_broadcast_nothing_is_sent(running, until, room_drive):
 
 def test_extrinsics_by_parameter(running, until, room_drive):
     quaternion, translation = transforms.to_quaternion(room_drive.T_base_cam)
-    robot, _ = running(**start_at(room_drive),
-                       base_to_camera=[float(v) for v in (*translation, *quaternion)])
+    robot, _ = running(
+        **start_at(room_drive), base_to_camera=[float(v) for v in (*translation, *quaternion)]
+    )
     message = robot.image(0)
     message.header.frame_id = "a_frame_that_tf_does_not_know"
     robot.send_frame(0, message)
@@ -337,6 +402,7 @@ def test_a_frame_that_raises_leaves_the_node_alive(running, until, room_drive):
     def broken(frame, with_view=False):
         calls.append(frame.stamp_ns)
         raise RuntimeError("out of memory")
+
     node._tracker.process = broken
     robot.send_frame(0)
     assert until(lambda: robot.says("inputs", "out of memory", DiagnosticStatus.WARN))
@@ -351,7 +417,7 @@ def test_clocks_that_disagree_are_named(running, until, room_drive):
 
 
 def test_old_and_broken_odometry_is_refused(running, until, room_drive):
-    robot, node = running(**start_at(room_drive))
+    robot, _node = running(**start_at(room_drive))
     track(robot, until, [0, 1])
     bad = Odometry(header=c.header(int(room_drive.stamps_ns[2]), "odom"))
     bad.pose.pose.position.x = math.nan

@@ -1,18 +1,18 @@
 """The parameters are the dataclasses: same names, same defaults, every one described."""
+
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("rclpy")
 
-import yaml  # noqa: E402
-from rclpy.node import Node  # noqa: E402
-from rclpy.parameter import Parameter  # noqa: E402
+import yaml
+from rclpy.node import Node
+from rclpy.parameter import Parameter
 
-from pixloc_ros.core.errors import ConfigError  # noqa: E402
-from pixloc_ros.core.tracker import TrackerConfig  # noqa: E402
-from pixloc_ros.ros.parameters import (NodeParameters, declare_parameters, flatten,  # noqa: E402
-                                       read_parameters)
+from pixloc_ros.core.errors import ConfigError
+from pixloc_ros.core.tracker import TrackerConfig
+from pixloc_ros.ros.parameters import NodeParameters, declare_parameters, flatten, read_parameters
 
 CONFIG = Path(__file__).parents[2] / "config" / "localize.yaml"
 
@@ -22,11 +22,16 @@ def make_node(graph):
     nodes = []
 
     def make(**values) -> Node:
-        node = Node("parameters", parameter_overrides=[Parameter(k.replace("__", "."), value=v)
-                                                       for k, v in values.items()])
+        node = Node(
+            "parameters",
+            parameter_overrides=[
+                Parameter(k.replace("__", "."), value=v) for k, v in values.items()
+            ],
+        )
         nodes.append(node)
         declare_parameters(node)
         return node
+
     yield make
     for node in nodes:
         node.destroy_node()
@@ -37,8 +42,13 @@ def test_the_defaults_are_those_of_the_dataclasses(make_node):
 
 
 def test_values_reach_nested_dataclasses(make_node):
-    p = read_parameters(make_node(tracker__point_budget=99, initial_pose__yaw=0.5,
-                                  base_to_camera=[0., 0., 1., -0.5, 0.5, -0.5, 0.5]))
+    p = read_parameters(
+        make_node(
+            tracker__point_budget=99,
+            initial_pose__yaw=0.5,
+            base_to_camera=[0.0, 0.0, 1.0, -0.5, 0.5, -0.5, 0.5],
+        )
+    )
     assert p.tracker.point_budget == 99 and p.initial_pose.yaw == 0.5
     assert p.base_to_camera[2] == 1.0 and p.tracker.max_keyframes == TrackerConfig().max_keyframes
 
@@ -54,9 +64,16 @@ def test_an_unknown_name_is_refused_with_a_proposal(make_node):
         read_parameters(make_node(tf_rte=1.0))
 
 
-@pytest.mark.parametrize("values", [{"image_transport": "theora"}, {"reliability": "hope"},
-                                    {"base_to_camera": [1.0, 2.0]}, {"odom_frame_id": "/odom"},
-                                    {"global_frame_id": ""}])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"image_transport": "theora"},
+        {"reliability": "hope"},
+        {"base_to_camera": [1.0, 2.0]},
+        {"odom_frame_id": "/odom"},
+        {"global_frame_id": ""},
+    ],
+)
 def test_wrong_values_are_refused(make_node, values):
     with pytest.raises(ConfigError, match=next(iter(values))):
         read_parameters(make_node(**values))
@@ -64,6 +81,7 @@ def test_wrong_values_are_refused(make_node, values):
 
 def test_ranges_are_enforced(make_node):
     from rclpy.exceptions import InvalidParameterValueException
+
     with pytest.raises(InvalidParameterValueException, match="tf_rate"):
         make_node(tf_rate=1e6)
 

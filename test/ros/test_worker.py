@@ -1,4 +1,5 @@
 """The mailbox: newest wins, faults are delivered, the thread ends."""
+
 import threading
 import time
 
@@ -6,7 +7,7 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from pixloc_ros.ros.worker import Worker, patience  # noqa: E402
+from pixloc_ros.ros.worker import Worker, patience
 
 
 def test_newest_job_wins_and_the_replaced_ones_are_counted(until):
@@ -44,24 +45,28 @@ def test_discarded_jobs_are_not_run_and_those_begun_not_delivered(until):
     assert worker.stop() and begun == ["running", "after"] and done == ["after"]
 
 
-@pytest.mark.parametrize("submitted, now, expected", [
-    ([], 5.0, 0.0),                          # nothing known of the intervals
-    ([10.0], 10.9, 0.0),
-    ([8.0, 9.0, 10.0], 10.0, 0.0),           # fresh
-    ([8.0, 9.0, 10.0], 10.6, 0.0),           # half the way: begun
-    ([8.0, 9.0, 10.0], 10.9, 0.35),          # the next is due in 0.1
-    ([8.0, 9.0, 10.0], 11.1, 0.15),          # it is a little late
-    ([8.0, 9.0, 10.0], 11.5, 0.0),           # it does not come
-    ([1.0, 8.0, 9.0, 10.0], 10.9, 0.35),     # a gap long ago does not count
-])
+@pytest.mark.parametrize(
+    "submitted, now, expected",
+    [
+        ([], 5.0, 0.0),  # nothing known of the intervals
+        ([10.0], 10.9, 0.0),
+        ([8.0, 9.0, 10.0], 10.0, 0.0),  # fresh
+        ([8.0, 9.0, 10.0], 10.6, 0.0),  # half the way: begun
+        ([8.0, 9.0, 10.0], 10.9, 0.35),  # the next is due in 0.1
+        ([8.0, 9.0, 10.0], 11.1, 0.15),  # it is a little late
+        ([8.0, 9.0, 10.0], 11.5, 0.0),  # it does not come
+        ([1.0, 8.0, 9.0, 10.0], 10.9, 0.35),  # a gap long ago does not count
+    ],
+)
 def test_patience_is_for_stale_jobs_whose_successor_is_due(submitted, now, expected):
     assert patience(submitted, now) == pytest.approx(expected)
 
 
 def test_a_stale_job_is_left_for_its_successor(until):
     now, gate, begun, done = [0.0], threading.Event(), [], []
-    worker = Worker(lambda job: (begun.append(job), gate.wait(5), job)[2], done.append,
-                    clock=lambda: now[0])
+    worker = Worker(
+        lambda job: (begun.append(job), gate.wait(5), job)[2], done.append, clock=lambda: now[0]
+    )
     for job in range(3):
         now[0] = 1000.0 * job
         worker.submit(job)

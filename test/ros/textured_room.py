@@ -1,4 +1,5 @@
 """A small textured room for the tests of the node: images, poses and a feature map in seconds."""
+
 from __future__ import annotations
 
 from functools import lru_cache
@@ -41,9 +42,16 @@ def drive(seconds: float = 4.0, rate: float = 10.0, start_ns: int = 1_000_000_00
     fine = np.arange(int(seconds * 50) + 10) / 50
     truth = np.stack([pose(t, 0.25 * np.sin(t), 0.1 * np.cos(t)) for t in fine])
     T_odom_map = pose(5.0, -2.0, 0.7)
-    return Drive("room", tuple(f"{i:04d}" for i in range(len(times))), stamps, camera(), T_BASE_CAM,
-                 lambda i: picture(poses[i] @ T_BASE_CAM), poses,
-                 Odometry(start_ns + (fine * 1e9).astype(np.int64), T_odom_map @ truth))
+    return Drive(
+        "room",
+        tuple(f"{i:04d}" for i in range(len(times))),
+        stamps,
+        camera(),
+        T_BASE_CAM,
+        lambda i: picture(poses[i] @ T_BASE_CAM),
+        poses,
+        Odometry(start_ns + (fine * 1e9).astype(np.int64), T_odom_map @ truth),
+    )
 
 
 def picture(T_map_cam: np.ndarray) -> np.ndarray:
@@ -70,8 +78,13 @@ def make_map(folder: Path, frames: int = 8) -> Path:
             pixels, seen = _project(points, T_cam_map, view[1])
             (x, y, z, w), t = transforms.to_quaternion(T_cam_map)
             file.write(f"{number} {w} {x} {y} {z} {t[0]} {t[1]} {t[2]} 1 {name}\n")
-            file.write(" ".join(f"{u + 0.5} {v + 0.5} {i + 1}" for (u, v), i in
-                                zip(pixels[seen], np.flatnonzero(seen))) + "\n")
+            file.write(
+                " ".join(
+                    f"{u + 0.5} {v + 0.5} {i + 1}"
+                    for (u, v), i in zip(pixels[seen], np.flatnonzero(seen))
+                )
+                + "\n"
+            )
             for slot, index in enumerate(np.flatnonzero(seen)):
                 tracks[index].append(f"{number} {slot}")
     with (model / "points3D.txt").open("w") as file:
@@ -110,8 +123,10 @@ def _look(T_map_cam: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     hits = origin + depth[..., None] * directions
     image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     for wall, texture in enumerate(_textures()):
-        here = (axis == wall // 2) & (np.take_along_axis(directions, axis[..., None], -1)[..., 0]
-                                      * (1 if wall % 2 else -1) > 0)
+        here = (axis == wall // 2) & (
+            np.take_along_axis(directions, axis[..., None], -1)[..., 0] * (1 if wall % 2 else -1)
+            > 0
+        )
         first, second = [hits[..., a] for a in range(3) if a != wall // 2]
         uv = [(64 * (c + 4)).astype(np.float32) for c in (first, second)]
         colors = cv2.remap(texture, *uv, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
@@ -123,8 +138,9 @@ def _corners(view: tuple[np.ndarray, np.ndarray], T_map_cam: np.ndarray) -> np.n
     gray = cv2.cvtColor(view[0], cv2.COLOR_RGB2GRAY)
     pixels = cv2.goodFeaturesToTrack(gray, 120, 0.01, 7)[:, 0].astype(int)
     depth = view[1][pixels[:, 1], pixels[:, 0]]
-    rays = np.stack([(pixels[:, 0] - CX) / FOCAL, (pixels[:, 1] - CY) / FOCAL,
-                     np.ones(len(pixels))], -1)
+    rays = np.stack(
+        [(pixels[:, 0] - CX) / FOCAL, (pixels[:, 1] - CY) / FOCAL, np.ones(len(pixels))], -1
+    )
     return (rays * depth[:, None]) @ T_map_cam[:3, :3].T + T_map_cam[:3, 3]
 
 

@@ -49,8 +49,14 @@ def test_step_with_padding():
 
 def test_big_endian():
     values = np.arange(12, dtype=np.uint16).reshape(3, 4) * 300
-    message = Image(height=3, width=4, encoding="mono16", step=8, is_bigendian=1,
-                    data=values.astype(">u2").tobytes())  # fmt: skip
+    message = Image(
+        height=3,
+        width=4,
+        encoding="mono16",
+        step=8,
+        is_bigendian=1,
+        data=values.astype(">u2").tobytes(),
+    )
     image = BRIDGE.imgmsg_to_cv2(message)
     assert image.dtype == np.uint16 and image.dtype.isnative and np.array_equal(image, values)
 

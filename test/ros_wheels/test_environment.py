@@ -1,4 +1,4 @@
-"""The environment of the wheels: type hashes, ament's index, discovery, images between processes."""
+"""The environment of the wheels: type hashes, ament's index, discovery, images."""
 
 from __future__ import annotations
 
@@ -60,8 +60,9 @@ def bare():
 
 
 def output(code: str, environment: dict) -> str:
-    return subprocess.run([sys.executable, "-c", code], env=environment, check=True,
-                          capture_output=True, text=True).stdout  # fmt: skip
+    return subprocess.run(
+        [sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True
+    ).stdout
 
 
 def test_type_hash_is_that_of_the_real_package():
@@ -113,8 +114,9 @@ def test_guard_without_library_path(bare):
 
 def test_large_images_get_through_between_processes(bare):
     """0.92 MB images, best effort, no environment variable: all but none arrive."""
-    listening = subprocess.Popen([sys.executable, "-c", SUBSCRIBER], env=bare, text=True,
-                                 stdout=subprocess.PIPE)  # fmt: skip
+    listening = subprocess.Popen(
+        [sys.executable, "-c", SUBSCRIBER], env=bare, text=True, stdout=subprocess.PIPE
+    )
     try:
         output(PUBLISHER, bare)
         arrived = int(listening.communicate(timeout=90)[0])

@@ -10,13 +10,13 @@ import pytest
 
 pytest.importorskip("tf2_ros")
 pytest.importorskip("rclpy")
-import rclpy  # noqa: E402
-import tf2_ros  # noqa: E402
-from geometry_msgs.msg import TransformStamped  # noqa: E402
-from rclpy.duration import Duration  # noqa: E402
-from rclpy.time import Time  # noqa: E402
+import rclpy
+import tf2_ros
+from geometry_msgs.msg import TransformStamped
+from rclpy.duration import Duration
+from rclpy.time import Time
 
-from pixloc_ros.core.geometry import transforms  # noqa: E402
+from pixloc_ros.core.geometry import transforms
 
 
 @pytest.fixture
@@ -36,9 +36,7 @@ def transform(parent: str, child: str, seconds: float = 0.0, x=0.0, y=0.0, z=0.0
 
 def matrix(message) -> np.ndarray:
     t, q = message.transform.translation, message.transform.rotation
-    return transforms.from_quaternion(
-        np.array([q.x, q.y, q.z, q.w]), np.array([t.x, t.y, t.z])
-    )
+    return transforms.from_quaternion(np.array([q.x, q.y, q.z, q.w]), np.array([t.x, t.y, t.z]))
 
 
 def stamp(message) -> float:
@@ -50,8 +48,11 @@ def at(seconds: float) -> Time:
 
 
 def test_chain_and_its_inverse(buffer):
-    a, b, c = (transform("map", "odom", 5, 1, 2, 0, 0.3), transform("odom", "base", 5, 4, 0, 1, -1),
-               transform("map", "other", 5, 0, 7, 0, 2))  # fmt: skip
+    a, b, c = (
+        transform("map", "odom", 5, 1, 2, 0, 0.3),
+        transform("odom", "base", 5, 4, 0, 1, -1),
+        transform("map", "other", 5, 0, 7, 0, 2),
+    )
     for message in (a, b, c):
         buffer.set_transform(message, "test")
     expected = np.linalg.inv(matrix(c)) @ matrix(a) @ matrix(b)
@@ -60,8 +61,11 @@ def test_chain_and_its_inverse(buffer):
     assert (found.header.frame_id, found.child_frame_id) == ("other", "base")
     back = buffer.lookup_transform("base", "other", at(5))
     assert np.allclose(matrix(back), np.linalg.inv(expected), atol=1e-12)
-    assert np.allclose(matrix(buffer.lookup_transform("base", "map", at(5))),
-                       np.linalg.inv(matrix(a) @ matrix(b)), atol=1e-12)  # fmt: skip
+    assert np.allclose(
+        matrix(buffer.lookup_transform("base", "map", at(5))),
+        np.linalg.inv(matrix(a) @ matrix(b)),
+        atol=1e-12,
+    )
     assert np.allclose(matrix(buffer.lookup_transform("base", "base", at(5))), np.eye(4))
 
 
@@ -119,7 +123,7 @@ def test_errors(buffer):
 
 
 def test_cache_forgets(buffer):
-    for seconds in range(0, 30):
+    for seconds in range(30):
         buffer.set_transform(transform("map", "odom", 1 + seconds), "test")
     assert buffer.can_transform("map", "odom", at(20))
     assert not buffer.can_transform("map", "odom", at(19))

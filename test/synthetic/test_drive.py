@@ -20,8 +20,9 @@ def sessions():
 
 def test_runs_differ_in_lane_light_and_exposure(sessions):
     mapping, query = sessions["map"], sessions["query"]
-    distance = np.linalg.norm(mapping.T_map_base[None, :, :2, 3] - query.T_map_base[:, None, :2, 3],
-                              axis=2).min(1)
+    distance = np.linalg.norm(
+        mapping.T_map_base[None, :, :2, 3] - query.T_map_base[:, None, :2, 3], axis=2
+    ).min(1)
     assert (distance > 0.7).all() and (distance < 2.8).all()
     assert mapping.lighting != query.lighting
     assert len({s.exposure for s in query.sensors}) == len(query)

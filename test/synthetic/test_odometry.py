@@ -27,8 +27,12 @@ def test_without_errors_it_is_the_true_motion_from_the_first_pose():
 def test_drift_statistics_do_not_depend_on_the_rate(count):
     length = 100.0
     stamps, poses = _straight(length, count)
-    ends = np.stack([simulate_odometry(stamps, poses, s, yaw_drift=0, yaw_noise=0, tilt_noise=0)[-1]
-                     for s in range(200)])
+    ends = np.stack(
+        [
+            simulate_odometry(stamps, poses, s, yaw_drift=0, yaw_noise=0, tilt_noise=0)[-1]
+            for s in range(200)
+        ]
+    )
     spread = (ends[:, 0, 3] - length).std()
     white = 0.01 * np.sqrt(0.5 * length)
     assert spread == pytest.approx(np.hypot(0.01 * length, white), rel=0.2)
@@ -46,8 +50,11 @@ def test_it_is_deterministic_rigid_and_still_while_standing():
     assert not np.array_equal(got, simulate_odometry(stamps, poses, 8))
     assert np.array_equal(got[0], np.eye(4))
     np.testing.assert_allclose(got[30:], np.broadcast_to(got[30], (30, 4, 4)), atol=1e-12)
-    np.testing.assert_allclose(got[:, :3, :3] @ got[:, :3, :3].transpose(0, 2, 1),
-                               np.broadcast_to(np.eye(3), (60, 3, 3)), atol=1e-9)
+    np.testing.assert_allclose(
+        got[:, :3, :3] @ got[:, :3, :3].transpose(0, 2, 1),
+        np.broadcast_to(np.eye(3), (60, 3, 3)),
+        atol=1e-9,
+    )
 
 
 def test_bad_input_is_named():

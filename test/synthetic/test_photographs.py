@@ -51,38 +51,50 @@ def test_a_piece_is_true_to_scale_and_in_colour(tmp_path):
     assert METRES[0] * 0.9 < min(lengths) < 4 and 7 < max(lengths) < METRES[1] * 1.1
 
 
-@pytest.mark.parametrize("bake", [
-    lambda rng, p: facades.bake_wall(rng, 8.0, 6.0, (0.6, 0.5, 0.5), 16.0, p)[..., :3],
-    lambda rng, p: facades.bake_facade(rng, 8.0, 7.0, "plaster", (0.6, 0.5, 0.5), 16.0, False, 3.0,
-                                       p)[0][..., :3],
-    lambda rng, p: p.poster(rng, 40, 30)])
+@pytest.mark.parametrize(
+    "bake",
+    [
+        lambda rng, p: facades.bake_wall(rng, 8.0, 6.0, (0.6, 0.5, 0.5), 16.0, p)[..., :3],
+        lambda rng, p: facades.bake_facade(
+            rng, 8.0, 7.0, "plaster", (0.6, 0.5, 0.5), 16.0, False, 3.0, p
+        )[0][..., :3],
+        lambda rng, p: p.poster(rng, 40, 30),
+    ],
+)
 def test_walls_and_posters_show_the_photographs(folder, bake):
     photographs = Photographs(folder)
     images = [bake(np.random.default_rng(seed), photographs) for seed in range(12)]
     greener = [float((2 * i[..., 1] - i[..., 0] - i[..., 2]).mean()) for i in images]
     assert max(greener) > 0.3
-    assert all(0 <= image.min() and image.max() <= 1 for image in images)
+    assert all(image.min() >= 0 and image.max() <= 1 for image in images)
     again = bake(np.random.default_rng(3), Photographs(folder))
     assert np.array_equal(images[3], again)
 
 
 def test_ground_takes_light_and_dark_but_keeps_colour_and_tone(folder):
     road = ground.bake_road(np.random.default_rng(1), 10.0, 7.0, 16.0)
-    laid = [Photographs(folder).ground(np.random.default_rng(seed), road, 16.0)
-            for seed in range(8)]
+    laid = [
+        Photographs(folder).ground(np.random.default_rng(seed), road, 16.0) for seed in range(8)
+    ]
     changed = [not np.array_equal(image, road) for image in laid]
     assert any(changed) and not all(changed)
     for image in laid:
         assert image.mean() == pytest.approx(road.mean(), rel=0.2)
-        np.testing.assert_allclose(image[..., 0] / image[..., 1], road[..., 0] / road[..., 1],
-                                   rtol=0.05)
+        np.testing.assert_allclose(
+            image[..., 0] / image[..., 1], road[..., 0] / road[..., 1], rtol=0.05
+        )
 
 
 def test_a_world_is_a_function_of_seed_clutter_and_folder(folder):
     options = WorldOptions(12.0, density=6.0)
-    plain, first, second = (StreetWorld(3, o).with_clutter(5).scene().texels for o in (
-        options, WorldOptions(12.0, density=6.0, textures=folder),
-        WorldOptions(12.0, density=6.0, textures=folder)))
+    plain, first, second = (
+        StreetWorld(3, o).with_clutter(5).scene().texels
+        for o in (
+            options,
+            WorldOptions(12.0, density=6.0, textures=folder),
+            WorldOptions(12.0, density=6.0, textures=folder),
+        )
+    )
     assert first.equal(second)
     assert not (len(first) == len(plain) and first.equal(plain))
 

@@ -36,8 +36,11 @@ def _look(faces: FaceList, camera: Camera, T_map_cam: np.ndarray):
 
 
 def _pose(x: float, y: float, z: float, yaw: float, pitch: float = 0.0) -> np.ndarray:
-    T = transforms.exp(np.array([0, 0, 0, 0, 0, yaw])) @ transforms.exp(
-        np.array([0, 0, 0, 0, pitch, 0])) @ OPTICAL
+    T = (
+        transforms.exp(np.array([0, 0, 0, 0, 0, yaw]))
+        @ transforms.exp(np.array([0, 0, 0, 0, pitch, 0]))
+        @ OPTICAL
+    )
     T[:3, 3] = x, y, z
     return T
 
@@ -55,11 +58,13 @@ def test_depth_of_a_ground_plane_is_exact():
     slope = rays.double() @ torch.from_numpy(T[:3, :3].T[:, 2])
     expected = torch.where(slope < 0, -1.6 / slope, torch.inf)
     inside = expected < 200
-    assert torch.equal(visible.face[expected < 290] == 0, torch.ones(int((expected < 290).sum()),
-                                                                     dtype=torch.bool))
+    assert torch.equal(
+        visible.face[expected < 290] == 0, torch.ones(int((expected < 290).sum()), dtype=torch.bool)
+    )
     assert (visible.face[slope > 0] == -1).all()
-    torch.testing.assert_close(1 / visible.inverse_depth[inside].double(), expected[inside],
-                               rtol=2e-5, atol=0)
+    torch.testing.assert_close(
+        1 / visible.inverse_depth[inside].double(), expected[inside], rtol=2e-5, atol=0
+    )
 
 
 @pytest.mark.parametrize("yaw", [0.0, 0.4, -0.9])
@@ -94,8 +99,9 @@ def test_faces_behind_and_through_the_camera_plane_do_no_harm():
 
 def test_any_camera_model_sees_the_same_world(world):
     """A fisheye's depth along its own rays equals the pinhole's depth along the same rays."""
-    fisheye = Camera.build("equidistant", (240, 160), (120.0, 120.0), (119.5, 79.5),
-                           (0.02, -0.01, 0.0, 0.0))
+    fisheye = Camera.build(
+        "equidistant", (240, 160), (120.0, 120.0), (119.5, 79.5), (0.02, -0.01, 0.0, 0.0)
+    )
     T = _pose(*world.place(12, -1, 1.6), world.heading(12))
     image = render(world, fisheye, T, sensor=Sensor.ideal())
     wide = Camera.pinhole(960, 640, 340.0, 340.0, 479.5, 319.5)
@@ -129,8 +135,11 @@ def test_images_agree_with_depth_between_views(world):
         grid = (pixels / (CAMERA.size - 1) * 2 - 1)[None, None]
         colors = F.grid_sample(b.image[None], grid, align_corners=True)[0, :, 0]
         inverse = F.grid_sample((1 / b.depth)[None, None], grid, align_corners=True)[0, 0, 0]
-        same = valid & (grid[0, 0].abs() < 1).all(-1) & (
-            (inverse * moved[:, 2].float() - 1).abs() < 0.02)
+        same = (
+            valid
+            & (grid[0, 0].abs() < 1).all(-1)
+            & ((inverse * moved[:, 2].float() - 1).abs() < 0.02)
+        )
         assert same.float().mean() > 0.4
         difference = (colors - a.image[:, seen]).abs().mean(0)[same]
         return float(difference.median()), float(difference.mean())
@@ -168,7 +177,7 @@ def test_light_and_sensor_change_the_image_not_the_geometry(world):
     for view in views:
         assert torch.equal(view.depth, views[0].depth)
         assert view.image.shape == (3, 160, 240) and view.image.dtype == torch.float32
-        assert 0 <= view.image.min() and view.image.max() <= 1
+        assert view.image.min() >= 0 and view.image.max() <= 1
         assert 0.12 < view.image.mean() < 0.85 and view.image.std() > 0.08
     assert (views[0].image - views[1].image).abs().mean() > 0.03
     with pytest.raises(KeyError):
@@ -180,8 +189,9 @@ def test_night_is_dark_but_where_lamps_and_headlights_reach(world):
     night = Lighting.preset("night")
     unlit = replace(night, lamp=(0, 0, 0), headlight=(0, 0, 0))
     driving, street = replace(unlit, headlight=night.headlight), replace(unlit, lamp=night.lamp)
-    dark, ahead, lamps = (render(world, CAMERA, T, light, sensor=Sensor.ideal())
-                          for light in (unlit, driving, street))
+    dark, ahead, lamps = (
+        render(world, CAMERA, T, light, sensor=Sensor.ideal()) for light in (unlit, driving, street)
+    )
     noon = render(world, CAMERA, T, Lighting(), sensor=Sensor.ideal())
     assert dark.image.mean() < 0.4 * noon.image.mean()
     assert torch.equal(ahead.depth, dark.depth) and torch.equal(lamps.depth, dark.depth)
@@ -204,8 +214,9 @@ def test_a_lamp_lights_by_the_inverse_square_of_its_distance(world):
     for below in (2.0, 4.0):
         T = torch.eye(4, dtype=torch.float64)
         T[:3, 3] = lamp - torch.tensor([0.0, 0.0, below])
-        received.append(lamp_light(replace(scene, lamps=lamp[None]), face,
-                                   torch.zeros(3, 1), T, light)[:, 0])
+        received.append(
+            lamp_light(replace(scene, lamps=lamp[None]), face, torch.zeros(3, 1), T, light)[:, 0]
+        )
     torch.testing.assert_close(received[0], 4 * received[1])
     torch.testing.assert_close(received[0], torch.tensor(light.lamp) / 4)
 
@@ -213,8 +224,10 @@ def test_a_lamp_lights_by_the_inverse_square_of_its_distance(world):
 def test_wet_ground_changes_the_ground_alone(world):
     T = _pose(*world.place(9, -1, 1.6), world.heading(9), 0.1)
     dry = Lighting.preset("overcast")
-    a, b = (render(world, CAMERA, T, light, sensor=Sensor.ideal())
-            for light in (dry, replace(dry, wet=1.0)))
+    a, b = (
+        render(world, CAMERA, T, light, sensor=Sensor.ideal())
+        for light in (dry, replace(dry, wet=1.0))
+    )
     points = pixel_rays(CAMERA).double() * a.depth[..., None].clamp(max=1e4)
     height = points @ torch.from_numpy(T[2, :3]) + T[2, 3]
     changed = (a.image - b.image).abs().amax(0) > 0.02

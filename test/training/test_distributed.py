@@ -1,4 +1,5 @@
 """Two processes on the CPU, joined by torchrun, take the steps of one with the whole batch."""
+
 import os
 import subprocess
 import sys
@@ -20,11 +21,20 @@ def two(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("two")
     script = Path(__file__).with_name("one_of_two.py")
     done = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2",
-         str(script), str(folder)],
-        capture_output=True, text=True, timeout=300,
-        env={**os.environ, "OMP_NUM_THREADS": "1",
-             "PYTHONPATH": str(Path(__file__).parents[2])})
+        [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            "--nproc-per-node=2",
+            str(script),
+            str(folder),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return folder
 
@@ -41,8 +51,9 @@ def test_gradients_and_weights_are_those_of_one_process(two, config, tmp_path):
         for name, gradient in gradients.items():
             wanted = expected[name].grad
             scale = float(wanted.abs().max())
-            torch.testing.assert_close(gradient, wanted, rtol=1e-3, atol=1e-4 * scale + 1e-9,
-                                       msg=name)
+            torch.testing.assert_close(
+                gradient, wanted, rtol=1e-3, atol=1e-4 * scale + 1e-9, msg=name
+            )
         norms = {name for name in weights if "running" in name and ".encoder." not in name}
         assert norms
         for name in norms:

@@ -1,6 +1,8 @@
 """Training is resumable to the step, leaves its logs in order, and survives broken numbers."""
+
 from __future__ import annotations
 
+import contextlib
 import csv
 from dataclasses import replace
 
@@ -35,10 +37,8 @@ def run(net, config, folder, stop_after=None):
         if step == stop_after:
             raise KeyboardInterrupt
 
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         trainer.run(report)
-    except KeyboardInterrupt:
-        pass
     return trainer
 
 
@@ -106,8 +106,10 @@ def test_a_batch_with_nan_changes_nothing_and_is_counted(trainer, batch):
         assert torch.equal(after[name], before[name]), name
     figures = trainer.train_step(batch)
     assert figures["skipped"] == 1 and np.isfinite(figures["loss"])
-    assert any(not torch.equal(trainer.net.state_dict()[name], before[name])
-               for name in trainer.net.state_dict())
+    assert any(
+        not torch.equal(trainer.net.state_dict()[name], before[name])
+        for name in trainer.net.state_dict()
+    )
 
 
 def test_a_gradient_that_is_not_finite_is_skipped_as_well(trainer, batch):
@@ -124,13 +126,15 @@ def test_gradients_are_clipped_before_the_step(config, batch, tmp_path):
     limit = 1e-3
     trainer = Trainer(fresh_net(), replace(config, clip_norm=limit), tmp_path, tmp_path)
     trainer._optimizer = torch.optim.SGD(
-        [p for p in trainer.net.parameters() if p.requires_grad], lr=1.0)
+        [p for p in trainer.net.parameters() if p.requires_grad], lr=1.0
+    )
     trainer._base_rates = [1.0]
     before = [p.detach().clone() for p in trainer.net.parameters()]
     figures = trainer.train_step(batch)
     assert figures["gradient_norm"] > 2 * limit, "there is something to clip"
-    moved = torch.cat([(p.detach() - old).flatten()
-                       for p, old in zip(trainer.net.parameters(), before)])
+    moved = torch.cat(
+        [(p.detach() - old).flatten() for p, old in zip(trainer.net.parameters(), before)]
+    )
     assert float(moved.norm()) == pytest.approx(limit, rel=1e-2)
 
 
@@ -139,7 +143,8 @@ def test_bf16_runs_the_network_low_and_the_solver_high(config, batch, tmp_path, 
     trainer = Trainer(net, replace(config, precision="bf16"), tmp_path, tmp_path)
     seen = {}
     net.extractor.adaptation[0].register_forward_hook(
-        lambda module, inputs, output: seen.update(network=output.dtype))
+        lambda module, inputs, output: seen.update(network=output.dtype)
+    )
     solve = coarse_to_fine.damped_step
 
     def spy(hessian, gradient, damping):

@@ -1,4 +1,5 @@
 """Loss, poses and gradients of the two-view model against the numbers of the official code."""
+
 import subprocess
 import sys
 
@@ -12,8 +13,12 @@ from pixloc_ros.core.network import load_checkpoint
 from pixloc_ros.training.loss import LossConfig, alignment_loss
 from pixloc_ros.training.two_view import PairBatch, align_pairs
 
-CASES = [("vgg19", 2, "identity_init"), ("vgg19", 2, "mid_init"), ("vgg19", 2, "far_init"),
-         ("vgg16", 3, "vgg16_cmu_identity_init")]
+CASES = [
+    ("vgg19", 2, "identity_init"),
+    ("vgg19", 2, "mid_init"),
+    ("vgg19", 2, "far_init"),
+    ("vgg16", 3, "vgg16_cmu_identity_init"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +28,19 @@ def networks(shared, tmp_path_factory):
     loaded = {}
     for backbone in ("vgg16", "vgg19"):
         path = folder / f"{backbone}.tar"
-        subprocess.run([sys.executable, shared / "oracle/make_checkpoint.py", "--backbone",
-                        backbone, "--seed", "1", "--output", path], check=True)
+        subprocess.run(
+            [
+                sys.executable,
+                shared / "oracle/make_checkpoint.py",
+                "--backbone",
+                backbone,
+                "--seed",
+                "1",
+                "--output",
+                path,
+            ],
+            check=True,
+        )
         loaded[backbone] = load_checkpoint(path, inference=False).net.eval()
     return loaded
 
@@ -37,23 +53,43 @@ def pose(twelve: np.ndarray) -> Pose:
 def run(oracle, networks, backbone: str, pad: int, case: str):
     inputs, expected = oracle("inputs"), oracle("loss_metrics_grads")
     T_cam_world = {view: pose(inputs[f"T_w2cam_{view}"])[None] for view in ("ref", "query")}
-    image = {view: torch.from_numpy(inputs[f"image_{view}"]).permute(2, 0, 1)[None] / 255
-             for view in ("ref", "query")}
-    camera = {view: Camera.pinhole(*inputs[f"camera_{view}"].tolist()).to(torch.float32)[None]
-              for view in ("ref", "query")}
-    batch = PairBatch(image["ref"], image["query"], camera["ref"], camera["query"],
-                      torch.from_numpy(inputs["points3D_ref"]).float()[None],
-                      T_cam_world["query"] @ T_cam_world["ref"].inv(),
-                      pose(expected[f"{case}/T_r2q_init"]).expand(1))
-    config = AlignerConfig(iterations=(15, 15, 15), pad=pad, translation_tolerance=0,
-                           rotation_tolerance=0)
+    image = {
+        view: torch.from_numpy(inputs[f"image_{view}"]).permute(2, 0, 1)[None] / 255
+        for view in ("ref", "query")
+    }
+    camera = {
+        view: Camera.pinhole(*inputs[f"camera_{view}"].tolist()).to(torch.float32)[None]
+        for view in ("ref", "query")
+    }
+    batch = PairBatch(
+        image["ref"],
+        image["query"],
+        camera["ref"],
+        camera["query"],
+        torch.from_numpy(inputs["points3D_ref"]).float()[None],
+        T_cam_world["query"] @ T_cam_world["ref"].inv(),
+        pose(expected[f"{case}/T_r2q_init"]).expand(1),
+    )
+    config = AlignerConfig(
+        iterations=(15, 15, 15), pad=pad, translation_tolerance=0, rotation_tolerance=0
+    )
     net = networks[backbone]
     alignment, mask = align_pairs(net, batch, config)
-    losses = alignment_loss(alignment.levels, batch.T_init, batch.T_query_ref, batch.points, mask,
-                            batch.camera_query, net.strides)
+    losses = alignment_loss(
+        alignment.levels,
+        batch.T_init,
+        batch.T_query_ref,
+        batch.points,
+        mask,
+        batch.camera_query,
+        net.strides,
+    )
     prefix = f"{case}/"
-    return alignment, losses, {key[len(prefix):]: value for key, value in expected.items()
-                               if key.startswith(prefix)}
+    return (
+        alignment,
+        losses,
+        {key[len(prefix) :]: value for key, value in expected.items() if key.startswith(prefix)},
+    )
 
 
 @pytest.mark.parametrize("backbone, pad, case", CASES)
@@ -63,9 +99,12 @@ def test_poses_and_losses_agree(oracle, networks, backbone, pad, case):
     for level, official in ((0, 2), (1, 1), (2, 0)):  # official index counts from the coarsest
         twelve = torch.cat([alignment.levels[level].R.flatten(-2), alignment.levels[level].t], -1)
         np.testing.assert_allclose(twelve[0], expected["T_r2q_opt"][official], atol=5e-5)
-        np.testing.assert_allclose(losses["levels"][level],
-                                   expected[f"loss/reprojection_error/{official}"],
-                                   rtol=1e-3, atol=1e-3)
+        np.testing.assert_allclose(
+            losses["levels"][level],
+            expected[f"loss/reprojection_error/{official}"],
+            rtol=1e-3,
+            atol=1e-3,
+        )
     np.testing.assert_allclose(losses["init"], expected["loss/reprojection_error/init"], rtol=1e-3)
     np.testing.assert_allclose(losses["total"], expected["loss/total"], rtol=1e-3, atol=1e-3)
 
@@ -80,12 +119,14 @@ def test_gradients_agree(oracle, networks):
     norms = [float(parameters[str(name)].grad.norm()) for name in expected["grad/param_names"]]
     np.testing.assert_allclose(norms, expected["grad/param_grad_norms"], rtol=1e-2)
     for level in range(3):
-        for key, name in ((f"grad/damping_const_{level}", f"optimizer.{level}.dampingnet.const"),
-                          (f"grad/adaptation_{level}_bias",
-                           f"extractor.adaptation.{level}.0.bias")):
+        for key, name in (
+            (f"grad/damping_const_{level}", f"optimizer.{level}.dampingnet.const"),
+            (f"grad/adaptation_{level}_bias", f"extractor.adaptation.{level}.0.bias"),
+        ):
             gradient = parameters[name].grad.numpy()
-            np.testing.assert_allclose(gradient, expected[key],
-                                       atol=1e-2 * np.abs(expected[key]).max())
+            np.testing.assert_allclose(
+                gradient, expected[key], atol=1e-2 * np.abs(expected[key]).max()
+            )
 
 
 def test_a_knee_weighs_small_errors_like_large_ones_and_keeps_the_order():

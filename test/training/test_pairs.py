@@ -1,4 +1,5 @@
 """Rendered pairs are exact, and their starts as far off as asked."""
+
 from dataclasses import replace
 
 import torch
@@ -10,15 +11,17 @@ from pixloc_ros.training.pairs import PairConfig, SyntheticPairs, overlap
 
 def test_points_fall_on_the_same_texture_in_both_views(config, tmp_path):
     no_change = AugmentConfig.none()
-    pairs = SyntheticPairs(config.data, no_change, seed=3, first_world=0, length=4,
-                           folder=tmp_path)
+    pairs = SyntheticPairs(config.data, no_change, seed=3, first_world=0, length=4, folder=tmp_path)
     for pair in (pairs[i] for i in range(4)):
         in_reference, _ = pair.camera_reference.project(pair.points)
         in_query, seen = pair.camera_query.project(pair.T_query_ref.transform(pair.points))
         size = pair.camera_query.size[0] - 1
-        colours = [torch.nn.functional.grid_sample(image, (p / size * 2 - 1)[:, None],
-                                                   align_corners=True)[0, :, 0]
-                   for image, p in ((pair.reference, in_reference), (pair.query, in_query))]
+        colours = [
+            torch.nn.functional.grid_sample(image, (p / size * 2 - 1)[:, None], align_corners=True)[
+                0, :, 0
+            ]
+            for image, p in ((pair.reference, in_reference), (pair.query, in_query))
+        ]
         difference = (colours[0] - colours[1]).abs()[:, seen[0]]
         assert seen.float().mean() > 0.5
         assert difference.median() < 0.01
@@ -35,8 +38,10 @@ def test_a_pair_is_a_function_of_seed_and_index(config, tmp_path):
 def test_starts_are_off_by_up_to_the_limits_and_mostly_by_little(config, tmp_path):
     data = replace(config.data, points=8, max_translation=4.0, max_rotation_deg=10.0, power=2.0)
     dataset = SyntheticPairs(data, config.augment, 1, 0, 80, tmp_path)
-    errors = [(pair.T_init @ pair.T_query_ref.inv()).magnitude() for pair in
-              (dataset[i] for i in range(80))]
+    errors = [
+        (pair.T_init @ pair.T_query_ref.inv()).magnitude()
+        for pair in (dataset[i] for i in range(80))
+    ]
     angle, distance = (torch.cat(part) for part in zip(*errors))
     assert 2.5 < distance.max() <= 4.0 + 1e-4
     assert 6 < torch.rad2deg(angle).max() <= 10.0 + 1e-3

@@ -1,4 +1,5 @@
 """Pairs of recorded data are exact, whatever the data set, and train a network."""
+
 from __future__ import annotations
 
 import csv
@@ -37,10 +38,18 @@ def data(tmp_path_factory) -> dict:
     common = {"crop": 224, "points": 100, "min_overlap": 0.2}
     return {
         "megadepth": MegaDepthData(root=folder / "megadepth", **common),
-        "cmu": CmuData(root=folder / "CMU", models=folder / "hloc", training_slices=(7,),
-                       validation_slices=(7,), **common),
-        "colmap": ColmapData(models=(ColmapModel(scene / "sparse", scene / "images"),),
-                             validation_share=0.45, **common),
+        "cmu": CmuData(
+            root=folder / "CMU",
+            models=folder / "hloc",
+            training_slices=(7,),
+            validation_slices=(7,),
+            **common,
+        ),
+        "colmap": ColmapData(
+            models=(ColmapModel(scene / "sparse", scene / "images"),),
+            validation_share=0.45,
+            **common,
+        ),
     }
 
 
@@ -54,9 +63,12 @@ def test_points_fall_on_the_same_texture_in_both_crops(data, kind, tmp_path):
         in_reference, there = pair.camera_reference.project(pair.points)
         in_query, seen = pair.camera_query.project(pair.T_query_ref.transform(pair.points))
         seen = (seen & there)[0]
-        colours = [torch.nn.functional.grid_sample(image, (p / 223 * 2 - 1)[:, None],
-                                                   align_corners=True)[0, :, 0][:, seen]
-                   for image, p in ((pair.reference, in_reference), (pair.query, in_query))]
+        colours = [
+            torch.nn.functional.grid_sample(image, (p / 223 * 2 - 1)[:, None], align_corners=True)[
+                0, :, 0
+            ][:, seen]
+            for image, p in ((pair.reference, in_reference), (pair.query, in_query))
+        ]
         shared += int(seen.sum())
         if seen.any():
             assert (colours[0] - colours[1]).abs().median() < 0.03
@@ -100,8 +112,9 @@ def test_starting_poses():
         shares.append(share)
     assert 0.75 <= min(shares) < 0.8 and 0.95 < max(shares) <= 1.0
     config = ScenePairConfig(initial="disturbed", max_translation=0.5, max_rotation_deg=3.0)
-    off = [np.linalg.norm((initial_pose(T, config, rng) @ np.linalg.inv(T))[:3, 3])
-           for _ in range(50)]
+    off = [
+        np.linalg.norm((initial_pose(T, config, rng) @ np.linalg.inv(T))[:3, 3]) for _ in range(50)
+    ]
     assert 0.2 < max(off) <= 0.5
 
 
@@ -146,13 +159,24 @@ def test_no_pair_is_an_error_that_says_what_to_widen(data, tmp_path):
         read_config(path)
 
 
-@pytest.mark.parametrize("kind, columns", [
-    ("megadepth", {"median_baselines", "median_deg"}),
-    ("colmap", {"median_m", "median_deg", "recall_0.1m_0.25deg"})])
+@pytest.mark.parametrize(
+    "kind, columns",
+    [
+        ("megadepth", {"median_baselines", "median_deg"}),
+        ("colmap", {"median_m", "median_deg", "recall_0.1m_0.25deg"}),
+    ],
+)
 def test_a_step_of_training_on_recorded_data(data, kind, columns, tmp_path):
     small = replace(data[kind], crop=96)
-    config = TrainConfig(name="recorded", data=small, steps=1, batch=2, workers=0,
-                         validation_pairs=2, aligner=AlignerConfig(iterations=(1, 1, 1)))
+    config = TrainConfig(
+        name="recorded",
+        data=small,
+        steps=1,
+        batch=2,
+        workers=0,
+        validation_pairs=2,
+        aligner=AlignerConfig(iterations=(1, 1, 1)),
+    )
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(to_dict(config)))
     assert read_config(path) == config

@@ -1,4 +1,5 @@
 """Pairs of a textured wall, made without the renderer: exact and quick."""
+
 import numpy as np
 import torch
 
@@ -35,11 +36,24 @@ def wall_views(seed: int) -> Views:
 def tiny_config() -> TrainConfig:
     """A training of a few small steps."""
     return TrainConfig(
-        name="test", steps=4, batch=2, workers=0, warmup=1, save_every=1, validate_every=4,
-        picture_every=4, validation_pairs=2, aligner=AlignerConfig(iterations=(1, 1, 1)),
+        name="test",
+        steps=4,
+        batch=2,
+        workers=0,
+        warmup=1,
+        save_every=1,
+        validate_every=4,
+        picture_every=4,
+        validation_pairs=2,
+        aligner=AlignerConfig(iterations=(1, 1, 1)),
         augment=AugmentConfig.none(),
-        data=SyntheticData(points=64, max_translation=1.5, max_rotation_deg=5.0,
-                           views=ViewConfig(worlds=2, width=WIDTH, height=HEIGHT)))
+        data=SyntheticData(
+            points=64,
+            max_translation=1.5,
+            max_rotation_deg=5.0,
+            views=ViewConfig(worlds=2, width=WIDTH, height=HEIGHT),
+        ),
+    )
 
 
 def fresh_net(seed: int = 0) -> PixLocNet:

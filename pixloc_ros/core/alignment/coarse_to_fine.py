@@ -3,6 +3,7 @@
 From the coarsest level to the finest, every level starts from the pose the coarser one found and
 takes damped Gauss-Newton steps on the robust feature residuals of all points.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -15,15 +16,29 @@ from pixloc_ros.core.alignment.prior import prior_terms
 from pixloc_ros.core.alignment.residuals import LevelResiduals
 from pixloc_ros.core.alignment.solver import damped_step
 from pixloc_ros.core.alignment.types import (
-    AlignerConfig, Alignment, PosePrior, QueryLevel, ReferenceLevel)
+    AlignerConfig,
+    Alignment,
+    PosePrior,
+    QueryLevel,
+    ReferenceLevel,
+)
 from pixloc_ros.core.geometry.camera import Camera
 from pixloc_ros.core.geometry.pose import Pose
 from pixloc_ros.core.recording import Recorded
 
 
-def align(T_rig_map: Pose, points: Tensor, mask: Tensor, reference: Sequence[ReferenceLevel],
-          query: Sequence[QueryLevel], cameras: Camera, T_cam_rig: Pose, damping: Tensor,
-          config: AlignerConfig, prior: PosePrior | None = None) -> Alignment:
+def align(
+    T_rig_map: Pose,
+    points: Tensor,
+    mask: Tensor,
+    reference: Sequence[ReferenceLevel],
+    query: Sequence[QueryLevel],
+    cameras: Camera,
+    T_cam_rig: Pose,
+    damping: Tensor,
+    config: AlignerConfig,
+    prior: PosePrior | None = None,
+) -> Alignment:
     """Refine the poses T_rig_map (B) of a rig of K cameras against points of the map.
 
     points (B', K, N, 3): metres in the map frame, mask (B', K, N): which of them count.
@@ -38,26 +53,40 @@ def align(T_rig_map: Pose, points: Tensor, mask: Tensor, reference: Sequence[Ref
     if not len(reference) == len(query) == len(damping) == len(config.iterations):
         raise ValueError(
             f"expected one entry per level: {len(reference)} reference levels, {len(query)} query "
-            f"levels, {len(damping)} dampings, {len(config.iterations)} iteration counts")
+            f"levels, {len(damping)} dampings, {len(config.iterations)} iteration counts"
+        )
     points = points.masked_fill(~mask[..., None], 0)  # padding may hold anything
     if prior is not None:  # to the units of the cost, see AlignerConfig.feature_sigma
-        prior = prior._replace(information=prior.information * config.feature_sigma ** 2)
+        prior = prior._replace(information=prior.information * config.feature_sigma**2)
 
     T = T_rig_map
     failed_anywhere = torch.zeros(T.shape, dtype=torch.bool, device=T.device)
     levels = []
     for level in reversed(range(len(query))):
-        residuals = LevelResiduals.prepare(points, mask, reference[level], query[level], cameras,
-                                           T_cam_rig, config)
-        T, failed, converged = align_level(T.detach(), residuals, damping[level],
-                                           config.iterations[level], query[level].stride, prior)
+        residuals = LevelResiduals.prepare(
+            points, mask, reference[level], query[level], cameras, T_cam_rig, config
+        )
+        T, failed, converged = align_level(
+            T.detach(),
+            residuals,
+            damping[level],
+            config.iterations[level],
+            query[level].stride,
+            prior,
+        )
         failed_anywhere = failed_anywhere | failed
         levels.insert(0, T)
     return _summarize(levels, residuals, failed_anywhere, converged, prior)
 
 
-def align_level(T: Pose, residuals: LevelResiduals, damping: Tensor, iterations: int, stride: int,
-                prior: PosePrior | None) -> tuple[Pose, Tensor, Tensor]:
+def align_level(
+    T: Pose,
+    residuals: LevelResiduals,
+    damping: Tensor,
+    iterations: int,
+    stride: int,
+    prior: PosePrior | None,
+) -> tuple[Pose, Tensor, Tensor]:
     """Take the steps of one level; returns the poses (B) with masks `failed` and `converged` (B).
 
     A pose that has converged or failed stays where it is. The prior is linear over a level: its
@@ -90,8 +119,9 @@ class _State(NamedTuple):
 
 
 @Recorded
-def _take_step(state: _State, residuals: LevelResiduals, damping: Tensor, information: Tensor,
-               stride: int) -> _State:
+def _take_step(
+    state: _State, residuals: LevelResiduals, damping: Tensor, information: Tensor, stride: int
+) -> _State:
     """information (B, 6, 6): the prior's, in units of the cost; zero without one."""
     config = residuals.config
     evaluation = residuals.evaluate(state.T)
@@ -102,18 +132,24 @@ def _take_step(state: _State, residuals: LevelResiduals, damping: Tensor, inform
     resting = failed | state.converged
     step = step.masked_fill(resting[:, None], 0)
     pull = state.pull + (information @ step[..., None])[..., 0]
-    translation, rotation = torch.linalg.vector_norm(step.detach().unflatten(-1, (2, 3)),
-                                                     dim=-1).unbind(-1)
+    translation, rotation = torch.linalg.vector_norm(
+        step.detach().unflatten(-1, (2, 3)), dim=-1
+    ).unbind(-1)
     converged = state.converged | ~resting & (
-        translation < config.translation_tolerance * stride) & (
-        rotation < config.rotation_tolerance * stride)
+        translation < config.translation_tolerance * stride
+    ) & (rotation < config.rotation_tolerance * stride)
     return _State(state.T.retract(step), pull, failed, converged)
 
 
 @Recorded
 @torch.no_grad()
-def _summarize(levels: list[Pose], residuals: LevelResiduals, failed: Tensor, converged: Tensor,
-               prior: PosePrior | None) -> Alignment:
+def _summarize(
+    levels: list[Pose],
+    residuals: LevelResiduals,
+    failed: Tensor,
+    converged: Tensor,
+    prior: PosePrior | None,
+) -> Alignment:
     """Look at the finest level once more, from the final pose."""
     T, config = levels[0], residuals.config
     evaluation = residuals.evaluate(T)

@@ -9,6 +9,7 @@ the cost.
 
 Outside the image every map is zero, as in bilinear sampling with zero padding.
 """
+
 from __future__ import annotations
 
 import math
@@ -59,8 +60,12 @@ def flatten(features: Tensor, confidence: Tensor) -> FlatMap:
     *batch, channels, height, width = features.shape
     first_row = torch.arange(math.prod(batch), device=features.device) * (height * width)
     table = features.movedim(-3, -1).reshape(-1, channels).contiguous()
-    return FlatMap(table, confidence.reshape(-1), first_row.view(*batch, 1),
-                   _last(width, height, features.device))
+    return FlatMap(
+        table,
+        confidence.reshape(-1),
+        first_row.view(*batch, 1),
+        _last(width, height, features.device),
+    )
 
 
 def inside(level: FlatMap, p2d: Tensor, pad: int) -> Tensor:
@@ -133,5 +138,12 @@ def _cross(combine: Callable[[Tensor, Tensor], Tensor], rows: Tensor, columns: T
     """Combine rows and columns (..., 4, M) into (..., 12, M), the 4 x 4 without its corners."""
     top, upper, lower, bottom = rows.split(1, -2)
     middle = columns[..., 1:3, :]
-    return torch.cat((combine(top, middle), combine(upper, columns), combine(lower, columns),
-                      combine(bottom, middle)), -2)
+    return torch.cat(
+        (
+            combine(top, middle),
+            combine(upper, columns),
+            combine(lower, columns),
+            combine(bottom, middle),
+        ),
+        -2,
+    )

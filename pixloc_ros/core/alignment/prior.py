@@ -1,4 +1,5 @@
 """The pose prior as a term of the normal equations."""
+
 from __future__ import annotations
 
 import math
@@ -26,8 +27,13 @@ def prior_terms(T: Pose, T_prior: Pose, information: Tensor) -> tuple[Tensor, Te
     w = rotation_vector(relative)
     d = T.t - (relative @ T_prior.t[..., None])[..., 0]
     identity = torch.eye(3, dtype=d.dtype, device=d.device).expand_as(relative)
-    J = torch.cat((torch.cat((identity, -hat(d)), -1),
-                   torch.cat((torch.zeros_like(relative), inverse_left_jacobian(w)), -1)), -2)
+    J = torch.cat(
+        (
+            torch.cat((identity, -hat(d)), -1),
+            torch.cat((torch.zeros_like(relative), inverse_left_jacobian(w)), -1),
+        ),
+        -2,
+    )
     JtL = J.mT @ information
     return JtL @ J, (JtL @ torch.cat((d, w), -1)[..., None])[..., 0]
 
@@ -35,8 +41,13 @@ def prior_terms(T: Pose, T_prior: Pose, information: Tensor) -> tuple[Tensor, Te
 def rotation_vector(R: Tensor) -> Tensor:
     """(..., 3) of rotations (..., 3, 3) by less than pi: log_so3 with few operations, because a
     step of the solver on a CPU costs what its number of operations costs."""
-    sine = torch.stack((R[..., 2, 1] - R[..., 1, 2], R[..., 0, 2] - R[..., 2, 0],
-                        R[..., 1, 0] - R[..., 0, 1]), -1) / 2
+    sine = (
+        torch.stack(
+            (R[..., 2, 1] - R[..., 1, 2], R[..., 0, 2] - R[..., 2, 0], R[..., 1, 0] - R[..., 0, 1]),
+            -1,
+        )
+        / 2
+    )
     cosine = (R.diagonal(dim1=-2, dim2=-1).sum(-1) - 1) / 2
     angle = torch.atan2(torch.linalg.vector_norm(sine, dim=-1), cosine)
     return sine / torch.sinc(angle / math.pi)[..., None]

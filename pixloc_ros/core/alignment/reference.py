@@ -1,4 +1,5 @@
 """Features of the reference image at the observations of the map points."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

@@ -10,6 +10,7 @@ For a point P with reference feature f (PixLoc, section 3.1):
 The C channels enter only through the 3 x 3 products of r and the two columns of G, so J itself,
 (N, C, 6), is never formed.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -79,13 +80,27 @@ class LevelResiduals:
     config: AlignerConfig
 
     @classmethod
-    def prepare(cls, points: Tensor, mask: Tensor, reference: ReferenceLevel, query: QueryLevel,
-                cameras: Camera, T_cam_rig: Pose, config: AlignerConfig) -> LevelResiduals:
+    def prepare(
+        cls,
+        points: Tensor,
+        mask: Tensor,
+        reference: ReferenceLevel,
+        query: QueryLevel,
+        cameras: Camera,
+        T_cam_rig: Pose,
+        config: AlignerConfig,
+    ) -> LevelResiduals:
         """Do once what does not depend on the pose. cameras: of the network's input image."""
-        return cls(points, mask & (reference.confidence > 0),
-                   reference.features.to(points.dtype), reference.confidence.to(points.dtype),
-                   interpolation.flatten(query.features, query.confidence),
-                   cameras.scale(1 / query.stride), T_cam_rig, config)
+        return cls(
+            points,
+            mask & (reference.confidence > 0),
+            reference.features.to(points.dtype),
+            reference.confidence.to(points.dtype),
+            interpolation.flatten(query.features, query.confidence),
+            cameras.scale(1 / query.stride),
+            T_cam_rig,
+            config,
+        )
 
     def evaluate(self, T_rig_map: Pose) -> Evaluation:
         """At the poses T_rig_map (B)."""

@@ -2,6 +2,7 @@
 
 c^2 rho(x / c^2) with c = scale; alpha 2: squared, 1: pseudo-Huber, 0: Cauchy, -2: Geman-McClure.
 """
+
 from __future__ import annotations
 
 import torch

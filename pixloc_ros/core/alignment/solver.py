@@ -1,4 +1,5 @@
 """The damped normal equations of one step."""
+
 from __future__ import annotations
 
 import torch

@@ -3,6 +3,7 @@
 Leading dims: B poses (hypotheses, or samples of a training batch), B' = 1 or B, K cameras of the
 rig, N points, C channels. Levels are listed fine to coarse.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass, fields

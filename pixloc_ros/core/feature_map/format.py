@@ -152,9 +152,7 @@ def check_tiles(folder: Path, info: MapInfo) -> None:
         if size == tile.bytes:
             continue
         state = "missing" if size is None else f"truncated ({size} of {tile.bytes} bytes)"
-        raise MapError(
-            f"{folder / TILE_FOLDER / tile.name}: {state}; copy or build the map again"
-        )
+        raise MapError(f"{folder / TILE_FOLDER / tile.name}: {state}; copy or build the map again")
 
 
 def file_sha256(path: Path) -> str:

@@ -57,27 +57,41 @@ class Camera:
         if not len(size) == len(f) == len(c) == 2:
             raise DataError(f"camera model '{model}': size, f and c have two values each")
         if len(distortion) != NUM_COEFFICIENTS[model]:
-            raise DataError(f"camera model '{model}' has {NUM_COEFFICIENTS[model]} distortion "
-                            f"coefficients, got {len(distortion)}")
+            raise DataError(
+                f"camera model '{model}' has {NUM_COEFFICIENTS[model]} distortion "
+                f"coefficients, got {len(distortion)}"
+            )
         if not all(math.isfinite(v) for v in (*size, *f, *c, *distortion)):
             raise DataError(f"camera model '{model}': a parameter is not finite")
         if min(*size, *f) <= 0:
-            raise DataError(f"the size {tuple(size)} and the focal lengths {tuple(f)} of a camera "
-                            "must be positive (is the camera calibrated?)")
+            raise DataError(
+                f"the size {tuple(size)} and the focal lengths {tuple(f)} of a camera "
+                "must be positive (is the camera calibrated?)"
+            )
         limit = max_valid_radius2(model, distortion)
         tensors = (torch.tensor(list(map(float, v)), dtype=dtype) for v in (size, f, c, distortion))
         return cls(model, *tensors, torch.tensor(limit, dtype=dtype))
 
     @classmethod
     def pinhole(
-        cls, w: float, h: float, fx: float, fy: float, cx: float, cy: float,
+        cls,
+        w: float,
+        h: float,
+        fx: float,
+        fy: float,
+        cx: float,
+        cy: float,
         dtype: torch.dtype = torch.float32,
     ) -> Camera:
         return cls.build("pinhole", (w, h), (fx, fy), (cx, cy), dtype=dtype)
 
     @classmethod
     def from_colmap(
-        cls, model: str, w: float, h: float, params: Sequence[float],
+        cls,
+        model: str,
+        w: float,
+        h: float,
+        params: Sequence[float],
         dtype: torch.dtype = torch.float32,
     ) -> Camera:
         """From a COLMAP camera; its principal point loses COLMAP's half pixel.
@@ -85,12 +99,15 @@ class Camera:
         Raises DataError for a model that is not supported or a wrong number of parameters.
         """
         if model not in _COLMAP:
-            raise DataError(f"COLMAP camera model '{model}' is not supported "
-                            f"(known: {_names(_COLMAP)})")
+            raise DataError(
+                f"COLMAP camera model '{model}' is not supported (known: {_names(_COLMAP)})"
+            )
         names = _COLMAP[model]
         if len(params) != len(names):
-            raise DataError(f"COLMAP camera model '{model}' has the parameters {_names(names)}, "
-                            f"got {len(params)} values")
+            raise DataError(
+                f"COLMAP camera model '{model}' has the parameters {_names(names)}, "
+                f"got {len(params)} values"
+            )
         p = dict(zip(names, map(float, params)))
         f = (p["f"], p["f"]) if "f" in p else (p["fx"], p["fy"])
         c = (p["cx"] - 0.5, p["cy"] - 0.5)
@@ -101,7 +118,12 @@ class Camera:
 
     @classmethod
     def from_ros(
-        cls, distortion_model: str, w: float, h: float, k: Sequence[float], d: Sequence[float],
+        cls,
+        distortion_model: str,
+        w: float,
+        h: float,
+        k: Sequence[float],
+        d: Sequence[float],
         dtype: torch.dtype = torch.float32,
     ) -> Camera:
         """From the fields of a sensor_msgs/CameraInfo: K (9, row-major) and D.
@@ -114,15 +136,20 @@ class Camera:
         if distortion_model == "equidistant":
             return cls.build("equidistant", size, f, c, d, dtype)
         if distortion_model not in _ROS:
-            raise DataError(f"distortion model '{distortion_model}' is not supported "
-                            f"(known: {_names(_ROS)}, equidistant)")
+            raise DataError(
+                f"distortion model '{distortion_model}' is not supported "
+                f"(known: {_names(_ROS)}, equidistant)"
+            )
         if any(d) and len(d) not in _ROS[distortion_model]:
             counts = " or ".join(map(str, _ROS[distortion_model]))
-            raise DataError(f"distortion model '{distortion_model}' has {counts} coefficients, "
-                            f"got {len(d)}")
+            raise DataError(
+                f"distortion model '{distortion_model}' has {counts} coefficients, got {len(d)}"
+            )
         if any(d[8:]):
-            raise DataError(f"distortion model '{distortion_model}' with thin prism or tilt "
-                            "coefficients (9th to 14th not zero) is not supported")
+            raise DataError(
+                f"distortion model '{distortion_model}' with thin prism or tilt "
+                "coefficients (9th to 14th not zero) is not supported"
+            )
         return cls._opencv(size, f, c, (d + 8 * [0.0])[:8], dtype)
 
     @classmethod
@@ -184,8 +211,14 @@ class Camera:
         return self._map(lambda tensor: tensor[index])
 
     def _map(self, function) -> Camera:
-        return Camera(self.model, function(self.size), function(self.f), function(self.c),
-                      function(self.distortion), function(self.max_radius2))
+        return Camera(
+            self.model,
+            function(self.size),
+            function(self.f),
+            function(self.c),
+            function(self.distortion),
+            function(self.max_radius2),
+        )
 
     def scale(self, sx: float, sy: float | None = None) -> Camera:
         """The camera of the image resized by the factors sx, sy (sy = sx by default).
@@ -201,8 +234,9 @@ class Camera:
     def crop(self, left_top: Sequence[float], size: Sequence[float]) -> Camera:
         """The camera of the window with the corner (left, top) and the size (width, height)."""
         corner = self.c.new_tensor(left_top)
-        return replace(self, size=self.size.new_tensor(size).expand_as(self.size),
-                       c=self.c - corner)
+        return replace(
+            self, size=self.size.new_tensor(size).expand_as(self.size), c=self.c - corner
+        )
 
     def project(self, p_cam: Tensor) -> tuple[Tensor, Tensor]:
         """Points (..., N, 3) in the camera frame -> pixels (..., N, 2), validity (..., N).

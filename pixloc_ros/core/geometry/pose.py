@@ -46,9 +46,7 @@ class Pose:
     @staticmethod
     def stack(poses: Sequence[Pose], dim: int = 0) -> Pose:
         """Poses of equal batch shape along a new batch dimension `dim` (>= 0)."""
-        return Pose(
-            torch.stack([p.R for p in poses], dim), torch.stack([p.t for p in poses], dim)
-        )
+        return Pose(torch.stack([p.R for p in poses], dim), torch.stack([p.t for p in poses], dim))
 
     @staticmethod
     def where(mask: Tensor, a: Pose, b: Pose) -> Pose:
@@ -115,8 +113,9 @@ class Pose:
         The angle comes from ||R - I||_F = 2 sqrt(2) sin(angle / 2), exact for small angles where
         the arc cosine of the trace is not.
         """
-        chord = torch.linalg.norm(self.R - torch.eye(3, device=self.device, dtype=self.dtype),
-                                  dim=(-2, -1))
+        chord = torch.linalg.norm(
+            self.R - torch.eye(3, device=self.device, dtype=self.dtype), dim=(-2, -1)
+        )
         angle = 2 * torch.asin((chord / 8**0.5).clamp(max=1))
         return angle, torch.linalg.norm(self.t, dim=-1)
 

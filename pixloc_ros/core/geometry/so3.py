@@ -56,10 +56,16 @@ def from_quaternion(q_xyzw: Tensor) -> Tensor:
     """(..., 4) quaternions (x, y, z, w), of any non-zero norm -> (..., 3, 3) rotations."""
     x, y, z, w = torch.nn.functional.normalize(q_xyzw, dim=-1).unbind(-1)
     rows = [
-        1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w),
-        2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w),
-        2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y),
-    ]  # fmt: skip
+        1 - 2 * (y * y + z * z),
+        2 * (x * y - z * w),
+        2 * (x * z + y * w),
+        2 * (x * y + z * w),
+        1 - 2 * (x * x + z * z),
+        2 * (y * z - x * w),
+        2 * (x * z - y * w),
+        2 * (y * z + x * w),
+        1 - 2 * (x * x + y * y),
+    ]
     return torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
 
 
@@ -72,11 +78,23 @@ def to_quaternion(R: Tensor) -> Tensor:
     xy, xz, yz = m01 + m10, m02 + m20, m12 + m21
     xw, yw, zw = m21 - m12, m02 - m20, m10 - m01
     rows = [
-        1 + m00 - m11 - m22, xy, xz, xw,
-        xy, 1 - m00 + m11 - m22, yz, yw,
-        xz, yz, 1 - m00 - m11 + m22, zw,
-        xw, yw, zw, 1 + m00 + m11 + m22,
-    ]  # fmt: skip
+        1 + m00 - m11 - m22,
+        xy,
+        xz,
+        xw,
+        xy,
+        1 - m00 + m11 - m22,
+        yz,
+        yw,
+        xz,
+        yz,
+        1 - m00 - m11 + m22,
+        zw,
+        xw,
+        yw,
+        zw,
+        1 + m00 + m11 + m22,
+    ]
     outer = torch.stack(rows, dim=-1).unflatten(-1, (4, 4))
     best = outer.diagonal(dim1=-2, dim2=-1).argmax(-1)
     index = best[..., None, None].expand(*best.shape, 1, 4)

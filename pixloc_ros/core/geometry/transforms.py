@@ -34,10 +34,16 @@ def from_quaternion(q_xyzw: np.ndarray, t: np.ndarray) -> np.ndarray:
         raise ValueError("a quaternion is zero or not finite")
     x, y, z, w = np.moveaxis(q / norm, -1, 0)
     rows = [
-        1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w),
-        2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w),
-        2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y),
-    ]  # fmt: skip
+        1 - 2 * (y * y + z * z),
+        2 * (x * y - z * w),
+        2 * (x * z + y * w),
+        2 * (x * y + z * w),
+        1 - 2 * (x * x + z * z),
+        2 * (y * z - x * w),
+        2 * (x * z - y * w),
+        2 * (y * z + x * w),
+        1 - 2 * (x * x + y * y),
+    ]
     return from_Rt(np.stack(rows, axis=-1).reshape(*x.shape, 3, 3), t)
 
 
@@ -53,11 +59,23 @@ def to_quaternion(T: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     xy, xz, yz = S[..., 0, 1], S[..., 0, 2], S[..., 1, 2]
     xw, yw, zw = A[..., 2, 1], A[..., 0, 2], A[..., 1, 0]
     rows = [
-        1 + m00 - m11 - m22, xy, xz, xw,
-        xy, 1 - m00 + m11 - m22, yz, yw,
-        xz, yz, 1 - m00 - m11 + m22, zw,
-        xw, yw, zw, 1 + m00 + m11 + m22,
-    ]  # fmt: skip
+        1 + m00 - m11 - m22,
+        xy,
+        xz,
+        xw,
+        xy,
+        1 - m00 + m11 - m22,
+        yz,
+        yw,
+        xz,
+        yz,
+        1 - m00 - m11 + m22,
+        zw,
+        xw,
+        yw,
+        zw,
+        1 + m00 + m11 + m22,
+    ]
     outer = np.stack(rows, axis=-1).reshape(*m00.shape, 4, 4)
     best = np.argmax(np.diagonal(outer, axis1=-2, axis2=-1), axis=-1)
     q = np.take_along_axis(outer, best[..., None, None], axis=-2)[..., 0, :]

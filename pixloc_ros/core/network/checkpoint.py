@@ -3,6 +3,7 @@
 Own layout, a folder: `weights.safetensors` (convolutions may be stored in half precision) and
 `checkpoint.json` with format_version, architecture, config, identity and card.
 """
+
 from __future__ import annotations
 
 import hashlib

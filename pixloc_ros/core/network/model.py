@@ -1,4 +1,5 @@
 """The network with its learned damping: everything a checkpoint holds."""
+
 from __future__ import annotations
 
 import torch

@@ -1,4 +1,5 @@
 """The file layout of the published checkpoints (cvg/pixloc), read without running code from it."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,4 +1,5 @@
 """What the network returns, and the heads that both architectures share."""
+
 from __future__ import annotations
 
 from typing import NamedTuple

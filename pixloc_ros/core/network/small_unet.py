@@ -10,6 +10,7 @@ picks the sampling grid, the same weights fit both; the phases here keep the lev
 (+0.5, -0.5, +1.5) input pixels at strides (2, 4, 16). Reference and query share the offset, so
 it matters only through a change of scale between them, and training absorbs what is left.
 """
+
 from __future__ import annotations
 
 import torch.nn.functional as F
@@ -35,9 +36,7 @@ class HalvingConv(nn.Conv2d):
     """Stride-2 convolution, (h, w) -> (h // 2, w // 2), output i centred at input 2i + phase."""
 
     def __init__(self, channels: int, width: int, kernel: int, phase: int, groups: int = 1):
-        super().__init__(
-            channels, width, kernel, 2, kernel // 2 - phase, groups=groups, bias=False
-        )
+        super().__init__(channels, width, kernel, 2, kernel // 2 - phase, groups=groups, bias=False)
         self.phase = phase
 
     def forward(self, x: Tensor) -> Tensor:
@@ -119,8 +118,10 @@ class SmallUNet(PyramidExtractor):
     ):
         super().__init__(MEAN, STD)
         if len(decoder) not in (3, 4) or len(dims) != len(decoder) - 1:
-            raise ValueError("the small network takes four decoder widths and three dims, or three "
-                             f"and two without a level at stride 2; got {decoder} and {dims}")
+            raise ValueError(
+                "the small network takes four decoder widths and three dims, or three "
+                f"and two without a level at stride 2; got {decoder} and {dims}"
+            )
         self.widths = {"decoder": decoder, "dims": dims}
         context, *decoder = decoder
         self.encoder = LiteEncoder()

@@ -2,6 +2,7 @@
 
 Module names follow the published checkpoints, so that those load without renaming.
 """
+
 from __future__ import annotations
 
 from torch import Tensor, nn

@@ -1,4 +1,5 @@
 """Settings of the tracker. Every default is written here and nowhere else."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -43,5 +44,6 @@ class TrackerConfig:
     def prior_width(self, covariance: np.ndarray) -> float:
         """Largest std of a prior (6, 6), in ROS order, over what a single start can take."""
         std = np.sqrt(np.diag(covariance))
-        return float(max(std[:3].max() / self.search_std_m,
-                         np.degrees(std[3:].max()) / self.search_std_deg))
+        return float(
+            max(std[:3].max() / self.search_std_m, np.degrees(std[3:].max()) / self.search_std_deg)
+        )

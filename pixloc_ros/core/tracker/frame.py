@@ -1,4 +1,5 @@
 """What goes into the tracker and what comes out of it."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -28,9 +29,9 @@ class TrackState(str, Enum):
     """How far the pose can be trusted."""
 
     UNINITIALIZED = "uninitialized"  # nobody said yet where the robot is
-    TRACKING = "tracking"            # the last frame was aligned with the map and passed the gates
-    COASTING = "coasting"            # the pose is carried by odometry alone; its covariance grows
-    LOST = "lost"                    # carried too far: no pose is given out
+    TRACKING = "tracking"  # the last frame was aligned with the map and passed the gates
+    COASTING = "coasting"  # the pose is carried by odometry alone; its covariance grows
+    LOST = "lost"  # carried too far: no pose is given out
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
 """Gates: the reasons for which an aligned pose is not believed."""
+
 from __future__ import annotations
 
 import math
@@ -32,9 +33,18 @@ class GateConfig:
     max_coast_time: float = 15.0
 
 
-def judge(config: GateConfig, *, failed: bool, num_points: int, num_inliers: int, cost: float,
-          correction: tuple[float, float], error6: np.ndarray, prior_covariance: np.ndarray,
-          covariance: np.ndarray) -> tuple[str, ...]:
+def judge(
+    config: GateConfig,
+    *,
+    failed: bool,
+    num_points: int,
+    num_inliers: int,
+    cost: float,
+    correction: tuple[float, float],
+    error6: np.ndarray,
+    prior_covariance: np.ndarray,
+    covariance: np.ndarray,
+) -> tuple[str, ...]:
     """Reasons to reject an alignment; empty if it is to be believed.
 
     correction: distance (m) and angle (rad) from prior to result. error6: the same as a vector
@@ -46,22 +56,26 @@ def judge(config: GateConfig, *, failed: bool, num_points: int, num_inliers: int
     if num_points < config.min_points:
         reasons.append(f"points in view {num_points} < {config.min_points}")
     if num_inliers < config.min_inlier_ratio * num_points:
-        reasons.append(f"inliers {num_inliers} of {num_points} < "
-                       f"{100 * config.min_inlier_ratio:.0f} %")
+        reasons.append(
+            f"inliers {num_inliers} of {num_points} < {100 * config.min_inlier_ratio:.0f} %"
+        )
     if not cost <= config.max_cost:
         reasons.append(f"cost {cost:.3f} > {config.max_cost:.3f}")
     std = np.sqrt(np.diag(covariance)) if np.isfinite(covariance).all() else np.full(6, math.inf)
     if not std[:3].max() <= config.max_position_std:
         reasons.append(f"position std {std[:3].max():.2f} m > {config.max_position_std:.2f} m")
     if not math.degrees(std[3:].max()) <= config.max_rotation_std_deg:
-        reasons.append(f"rotation std {math.degrees(std[3:].max()):.2f} deg > "
-                       f"{config.max_rotation_std_deg:.2f} deg")
+        reasons.append(
+            f"rotation std {math.degrees(std[3:].max()):.2f} deg > "
+            f"{config.max_rotation_std_deg:.2f} deg"
+        )
     distance, angle = correction
     if not distance <= config.max_correction_m:
         reasons.append(f"correction {distance:.2f} m > {config.max_correction_m:.2f} m")
     if not math.degrees(angle) <= config.max_correction_deg:
-        reasons.append(f"correction {math.degrees(angle):.1f} deg > "
-                       f"{config.max_correction_deg:.1f} deg")
+        reasons.append(
+            f"correction {math.degrees(angle):.1f} deg > {config.max_correction_deg:.1f} deg"
+        )
     if not reasons:
         sigma = mahalanobis(error6, prior_covariance + covariance)
         if not sigma <= config.max_correction_sigma:

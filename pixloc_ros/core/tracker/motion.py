@@ -1,4 +1,5 @@
 """The pose estimate between frames: carried by odometry, its covariance growing on the way."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -42,8 +43,9 @@ class Anchor:
         """The correction that odometry needs: (4, 4)."""
         return self.T_map_base @ transforms.inverse(self.T_odom_base)
 
-    def predict(self, T_odom_base: np.ndarray, noise: OdometryNoise
-                ) -> tuple[np.ndarray, np.ndarray]:
+    def predict(
+        self, T_odom_base: np.ndarray, noise: OdometryNoise
+    ) -> tuple[np.ndarray, np.ndarray]:
         """T_map_base (4, 4) and its covariance (6, 6) now that odometry says T_odom_base.
 
         An error of rotation at the anchor turns the way driven since: with d that way in map
@@ -56,11 +58,15 @@ class Anchor:
 
         transport = np.eye(6)
         transport[:3, 3:] = -transforms.hat(way)
-        rotation_std = (noise.rotation_floor + noise.rotation_per_m * distance
-                        + noise.rotation_per_rad * turn)
+        rotation_std = (
+            noise.rotation_floor + noise.rotation_per_m * distance + noise.rotation_per_rad * turn
+        )
         # A heading that wanders along the way also displaces its end, by half of it on average.
-        position_std = (noise.translation_floor + noise.translation_per_m * distance
-                        + 0.5 * rotation_std * distance)
+        position_std = (
+            noise.translation_floor
+            + noise.translation_per_m * distance
+            + 0.5 * rotation_std * distance
+        )
         grown = transport @ self.covariance @ transport.T
-        grown[np.diag_indices(6)] += np.repeat([position_std ** 2, rotation_std ** 2], 3)
+        grown[np.diag_indices(6)] += np.repeat([position_std**2, rotation_std**2], 3)
         return T_map_base, grown

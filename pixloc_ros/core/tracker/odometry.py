@@ -1,4 +1,5 @@
 """Odometry poses by time: the source of every prior."""
+
 from __future__ import annotations
 
 import bisect
@@ -85,7 +86,8 @@ class OdometryBuffer:
         """Wait until odometry reaches the stamp; False if it did not within the timeout."""
         with self._changed:
             return self._changed.wait_for(
-                lambda: bool(self._stamps) and self._stamps[-1] >= stamp_ns, timeout_s)
+                lambda: bool(self._stamps) and self._stamps[-1] >= stamp_ns, timeout_s
+            )
 
     def clear(self) -> None:
         """Forget everything."""

@@ -1,4 +1,5 @@
 """Frame-to-map tracking with PixLoc (Sarlin et al., CVPR 2021) on a pre-built feature map."""
+
 from __future__ import annotations
 
 import math
@@ -11,8 +12,7 @@ import numpy as np
 import torch
 
 from pixloc_ros.core.alignment import Alignment, PosePrior, QueryLevel, ReferenceLevel
-from pixloc_ros.core.covariance import (
-    body_covariance, tangent_covariance, tangent_information)
+from pixloc_ros.core.covariance import body_covariance, tangent_covariance, tangent_information
 from pixloc_ros.core.feature_map import FeatureMap, VisiblePoints
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.geometry.camera import Camera
@@ -28,7 +28,7 @@ from pixloc_ros.core.tracker.odometry import OdometryBuffer
 
 # Given with a pose of unknown quality (m, rad): roughly what a person clicks in rviz.
 DEFAULT_INITIAL_STD = np.array([0.5, 0.5, 0.2, 0.03, 0.03, 0.07])
-# With and without a search, each more than once: torch still optimises a recording at its second use.
+# With and without a search, each more than once: torch optimises a recording at its second use.
 WARM_UP_VARIANCES = (1.0, 1.0, 1e-4, 1e-4)
 
 
@@ -52,8 +52,13 @@ class Tracker:
     another thread while a frame is processed.
     """
 
-    def __init__(self, checkpoint: Checkpoint, feature_map: FeatureMap,
-                 config: TrackerConfig = TrackerConfig(), device: torch.device | str = "cpu"):
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        feature_map: FeatureMap,
+        config: TrackerConfig = TrackerConfig(),
+        device: torch.device | str = "cpu",
+    ):
         self.config = config
         self.device = torch.device(device)
         self.odometry = OdometryBuffer(config.odometry_buffer)
@@ -86,14 +91,15 @@ class Tracker:
             self._epoch = object()  # results of frames begun before this moment no longer count
         self.odometry.clear()
 
-    def set_pose(self, stamp_ns: int, T_map_base: np.ndarray,
-                 covariance: np.ndarray | None = None) -> None:
+    def set_pose(
+        self, stamp_ns: int, T_map_base: np.ndarray, covariance: np.ndarray | None = None
+    ) -> None:
         """Say where the robot was at `stamp_ns`; odometry carries it on from there.
 
         covariance: (6, 6) in ROS order; without one, half a metre and four degrees are assumed.
         """
         if covariance is None:
-            covariance = np.diag(DEFAULT_INITIAL_STD ** 2)
+            covariance = np.diag(DEFAULT_INITIAL_STD**2)
         with self._lock:
             self._pending = (stamp_ns, np.asarray(T_map_base, float), np.asarray(covariance, float))
             self._epoch = object()
@@ -120,53 +126,99 @@ class Tracker:
                 self._resolve_pending(frame.stamp_ns)
             anchor = self._anchor
         if T_odom_base is None:
-            return FrameResult(frame.stamp_ns, self._state,
-                               reasons=("no odometry at the stamp of the image",))
+            return FrameResult(
+                frame.stamp_ns, self._state, reasons=("no odometry at the stamp of the image",)
+            )
         if anchor is None:
-            return FrameResult(frame.stamp_ns, self._state,
-                               reasons=("waiting for an initial pose",))
+            return FrameResult(
+                frame.stamp_ns, self._state, reasons=("waiting for an initial pose",)
+            )
 
         prior, prior_covariance = anchor.predict(T_odom_base, self.config.odometry_noise)
         with torch.inference_mode():
-            fix, points, view = self._localize(frame, prior, prior_covariance, watch, with_view)
+            fix, _points, view = self._localize(frame, prior, prior_covariance, watch, with_view)
         if fix is None:
             reasons = self._map.problems or ("no map points in view of the prior",)
-            return self._settle(frame, epoch, anchor, T_odom_base, prior, prior_covariance, None,
-                                dict(reasons=tuple(reasons), timings_ms=watch.stop()))
+            return self._settle(
+                frame,
+                epoch,
+                anchor,
+                T_odom_base,
+                prior,
+                prior_covariance,
+                None,
+                dict(reasons=tuple(reasons), timings_ms=watch.stop()),
+            )
 
         correction = transforms.pose_error(fix.T_map_base, prior)
         error6 = ros_error(fix.T_map_base, prior)
-        reasons = judge(self.config.gates, failed=fix.failed, num_points=fix.num_points,
-                        num_inliers=fix.num_inliers, cost=fix.cost, correction=correction,
-                        error6=error6, prior_covariance=prior_covariance, covariance=fix.covariance)
-        report = dict(reasons=reasons, num_points=fix.num_points, num_inliers=fix.num_inliers,
-                      cost=fix.cost, correction=correction, view=view, timings_ms=watch.stop())
-        return self._settle(frame, epoch, anchor, T_odom_base, prior, prior_covariance,
-                            None if reasons else fix, report)
+        reasons = judge(
+            self.config.gates,
+            failed=fix.failed,
+            num_points=fix.num_points,
+            num_inliers=fix.num_inliers,
+            cost=fix.cost,
+            correction=correction,
+            error6=error6,
+            prior_covariance=prior_covariance,
+            covariance=fix.covariance,
+        )
+        report = dict(
+            reasons=reasons,
+            num_points=fix.num_points,
+            num_inliers=fix.num_inliers,
+            cost=fix.cost,
+            correction=correction,
+            view=view,
+            timings_ms=watch.stop(),
+        )
+        return self._settle(
+            frame,
+            epoch,
+            anchor,
+            T_odom_base,
+            prior,
+            prior_covariance,
+            None if reasons else fix,
+            report,
+        )
 
-    def _localize(self, frame: Frame, prior: np.ndarray, prior_covariance: np.ndarray,
-                  watch: "_Stopwatch", with_view: bool
-                  ) -> tuple[_Fix | None, VisiblePoints | None, PointView | None]:
+    def _localize(
+        self,
+        frame: Frame,
+        prior: np.ndarray,
+        prior_covariance: np.ndarray,
+        watch: _Stopwatch,
+        with_view: bool,
+    ) -> tuple[_Fix | None, VisiblePoints | None, PointView | None]:
         with watch("network"):
             image, scale = prepare_image(frame.image, self._resize, self.device)
             pyramid = self._net(image)
         camera = frame.camera.scale(*scale)
         T_map_cam = prior @ frame.T_base_cam
         with watch("points"):
-            points = self._map.visible_points(T_map_cam, camera, self.config.point_budget,
-                                              self.config.max_keyframes)
+            points = self._map.visible_points(
+                T_map_cam, camera, self.config.point_budget, self.config.max_keyframes
+            )
         if points is None:
             return None, None, None
         with watch("align"):
-            alignment = self._align(pyramid, points, camera, T_map_cam, frame.T_base_cam,
-                                    prior_covariance)
+            alignment = self._align(
+                pyramid, points, camera, T_map_cam, frame.T_base_cam, prior_covariance
+            )
             fix = self._to_host(alignment, points, frame.T_base_cam)
         view = self._view(alignment, points, frame.camera) if with_view else None
         return fix, points, view
 
-    def _align(self, pyramid: FeaturePyramid, points: VisiblePoints, camera: Camera,
-               T_map_cam: np.ndarray, T_base_cam: np.ndarray, prior_covariance: np.ndarray
-               ) -> Alignment:
+    def _align(
+        self,
+        pyramid: FeaturePyramid,
+        points: VisiblePoints,
+        camera: Camera,
+        T_map_cam: np.ndarray,
+        T_base_cam: np.ndarray,
+        prior_covariance: np.ndarray,
+    ) -> Alignment:
         problem = make_problem(pyramid, points, camera, self._damping, self.device)
         start = local_pose(T_map_cam, points.origin, self.device)
         information = tangent_information(prior_covariance, T_map_cam, T_base_cam)
@@ -177,17 +229,27 @@ class Tracker:
         if width <= 1:
             return problem.align(start, self.config.aligner, prior)
         covariance = _tensor(np.linalg.inv(information), self.device)
-        return search(problem, start, covariance, width, self.config.aligner,
-                      self.config.initializer, prior)
+        return search(
+            problem, start, covariance, width, self.config.aligner, self.config.initializer, prior
+        )
 
     def _to_host(self, alignment: Alignment, points: VisiblePoints, T_base_cam: np.ndarray) -> _Fix:
         """The one copy from the device: pose, covariance and what the gates look at."""
         inliers = alignment.valid & (alignment.residuals < self.config.gates.inlier_residual)
-        packed = torch.cat([
-            alignment.T_rig_map.matrix()[0].flatten(),
-            tangent_covariance(alignment, self.config.covariance_scale)[0].flatten(),
-            torch.stack([alignment.cost[0], alignment.failed[0].float(),
-                         alignment.num_valid[0].float(), inliers.sum().float()])])
+        packed = torch.cat(
+            [
+                alignment.T_rig_map.matrix()[0].flatten(),
+                tangent_covariance(alignment, self.config.covariance_scale)[0].flatten(),
+                torch.stack(
+                    [
+                        alignment.cost[0],
+                        alignment.failed[0].float(),
+                        alignment.num_valid[0].float(),
+                        inliers.sum().float(),
+                    ]
+                ),
+            ]
+        )
         numbers = packed.cpu().double().numpy()
         T_cam_map = numbers[:16].reshape(4, 4)
         cost, failed, valid, inliers = numbers[52:]
@@ -195,26 +257,48 @@ class Tracker:
         T_map_cam[:3, 3] += points.origin
         covariance = body_covariance(numbers[16:52].reshape(6, 6), T_map_cam, T_base_cam)
         covariance[np.diag_indices(6)] += np.repeat(
-            [self.config.map_std_m ** 2, math.radians(self.config.map_std_deg) ** 2], 3)
-        return _Fix(T_map_cam @ transforms.inverse(T_base_cam), covariance,
-                    bool(failed), int(valid), int(inliers), float(cost))
+            [self.config.map_std_m**2, math.radians(self.config.map_std_deg) ** 2], 3
+        )
+        return _Fix(
+            T_map_cam @ transforms.inverse(T_base_cam),
+            covariance,
+            bool(failed),
+            int(valid),
+            int(inliers),
+            float(cost),
+        )
 
     def _view(self, alignment: Alignment, points: VisiblePoints, camera: Camera) -> PointView:
         pixels, _ = camera.to(self.device).project(alignment.T_rig_map[0].transform(points.points))
-        return PointView(pixels.cpu().numpy(), alignment.residuals[0, 0].cpu().numpy(),
-                         points.confidence[0].float().cpu().numpy(),
-                         alignment.valid[0, 0].cpu().numpy())
+        return PointView(
+            pixels.cpu().numpy(),
+            alignment.residuals[0, 0].cpu().numpy(),
+            points.confidence[0].float().cpu().numpy(),
+            alignment.valid[0, 0].cpu().numpy(),
+        )
 
     # ------------------------------------------------------------------ the state
 
-    def _settle(self, frame: Frame, epoch: object, anchor: Anchor, T_odom_base: np.ndarray,
-                prior: np.ndarray, prior_covariance: np.ndarray, fix: _Fix | None,
-                report: dict) -> FrameResult:
+    def _settle(
+        self,
+        frame: Frame,
+        epoch: object,
+        anchor: Anchor,
+        T_odom_base: np.ndarray,
+        prior: np.ndarray,
+        prior_covariance: np.ndarray,
+        fix: _Fix | None,
+        report: dict,
+    ) -> FrameResult:
         """Update state and anchor, and say where the robot is."""
         with self._lock:
             if self._epoch is not epoch:
-                return FrameResult(frame.stamp_ns, self._state, timings_ms=report["timings_ms"],
-                                   reasons=("the pose was set anew while this frame was aligned",))
+                return FrameResult(
+                    frame.stamp_ns,
+                    self._state,
+                    timings_ms=report["timings_ms"],
+                    reasons=("the pose was set anew while this frame was aligned",),
+                )
             if fix is not None:
                 self._state = TrackState.TRACKING
                 self._anchor = Anchor(frame.stamp_ns, fix.T_map_base, T_odom_base, fix.covariance)
@@ -224,15 +308,23 @@ class Tracker:
                 T_map_base, covariance = prior, prior_covariance
             if self._state is TrackState.LOST:
                 return FrameResult(frame.stamp_ns, self._state, **report)
-            return FrameResult(frame.stamp_ns, self._state, accepted=fix is not None,
-                               T_map_base=T_map_base, covariance=covariance,
-                               T_map_odom=T_map_base @ transforms.inverse(T_odom_base), **report)
+            return FrameResult(
+                frame.stamp_ns,
+                self._state,
+                accepted=fix is not None,
+                T_map_base=T_map_base,
+                covariance=covariance,
+                T_map_odom=T_map_base @ transforms.inverse(T_odom_base),
+                **report,
+            )
 
     def _state_without_fix(self, stamp_ns: int, anchor: Anchor, prior: np.ndarray) -> TrackState:
         distance = np.linalg.norm(prior[:3, 3] - anchor.T_map_base[:3, 3])
         gates = self.config.gates
-        if (distance > gates.max_coast_distance
-                or stamp_ns - anchor.stamp_ns > gates.max_coast_time * 1e9):
+        if (
+            distance > gates.max_coast_distance
+            or stamp_ns - anchor.stamp_ns > gates.max_coast_time * 1e9
+        ):
             return TrackState.LOST
         return TrackState.COASTING
 
@@ -252,20 +344,32 @@ class Tracker:
         self._state = TrackState.COASTING
 
 
-def make_problem(pyramid: FeaturePyramid, points: VisiblePoints, camera: Camera,
-                 damping: torch.Tensor, device: torch.device) -> Problem:
+def make_problem(
+    pyramid: FeaturePyramid,
+    points: VisiblePoints,
+    camera: Camera,
+    damping: torch.Tensor,
+    device: torch.device,
+) -> Problem:
     """One camera, one set of points: (B', K) = (1, 1) throughout.
 
     camera: of the image that went through the network.
     """
     return Problem(
-        points=points.points[None, None], mask=points.mask[None, None],
-        reference=[ReferenceLevel(f[None, None], c[None, None])
-                   for f, c in zip(points.features, points.confidence)],
-        query=[QueryLevel(level.features[None], level.confidence[None], level.stride)
-               for level in pyramid],
-        cameras=camera.to(device)[None, None], T_cam_rig=Pose.identity((1, 1), device=device),
-        damping=damping)
+        points=points.points[None, None],
+        mask=points.mask[None, None],
+        reference=[
+            ReferenceLevel(f[None, None], c[None, None])
+            for f, c in zip(points.features, points.confidence)
+        ],
+        query=[
+            QueryLevel(level.features[None], level.confidence[None], level.stride)
+            for level in pyramid
+        ],
+        cameras=camera.to(device)[None, None],
+        T_cam_rig=Pose.identity((1, 1), device=device),
+        damping=damping,
+    )
 
 
 def local_pose(T_map_cam: np.ndarray, origin: np.ndarray, device: torch.device) -> Pose:

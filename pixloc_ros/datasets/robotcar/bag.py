@@ -45,8 +45,10 @@ class BagOptions:
 
     def __post_init__(self) -> None:
         if self.image_format not in IMAGE_FORMATS:
-            raise ConfigError(f"image_format '{self.image_format}' is unknown; known are "
-                              f"{', '.join(IMAGE_FORMATS)}")  # fmt: skip
+            raise ConfigError(
+                f"image_format '{self.image_format}' is unknown; known are "
+                f"{', '.join(IMAGE_FORMATS)}"
+            )
         if self.odometry not in ("", "vo", "ins") or self.truth not in ("", "rtk", "ins", "none"):
             raise ConfigError("odometry is vo or ins, truth is rtk, ins or none")
         if self.part_s <= 0 or self.start_s < 0 or self.image_rate < 0:
@@ -82,9 +84,16 @@ def write_robotcar_bag(
             progress(int(done * 1e-9), whole, "seconds of the drive")
 
     counts = write_split_bag(
-        path, writer.channels, writer.events(), writer.make.typestore, writer.request(),
-        options.storage, round(options.part_s * 1e9), writer.notes(), tell,
-    )  # fmt: skip
+        path,
+        writer.channels,
+        writer.events(),
+        writer.make.typestore,
+        writer.request(),
+        options.storage,
+        round(options.part_s * 1e9),
+        writer.notes(),
+        tell,
+    )
     tell(end_ns)
     return counts
 
@@ -100,8 +109,10 @@ class _Streams:
         self._models = {camera: drive.model(camera) for camera in self._cameras}
         self._odometry = options.odometry or drive.odometry_source()
         if self._odometry is None:
-            raise DataError(f"{drive.path}: neither vo/vo.csv nor gps/ins.csv is there; extract "
-                            "the archive vo or gps of this drive")  # fmt: skip
+            raise DataError(
+                f"{drive.path}: neither vo/vo.csv nor gps/ins.csv is there; extract "
+                "the archive vo or gps of this drive"
+            )
         self._truth = options.truth or drive.truth_source() or "none"
         frames = BagFrames()
         self._makers = {
@@ -131,18 +142,23 @@ class _Streams:
 
     def request(self) -> dict:
         """What the bag depends on."""
-        return {"drive": self._drive.path.resolve().name, "origin": asdict(self._drive.origin),
-                "options": asdict(self._options), "cameras": list(self._cameras)}  # fmt: skip
+        return {
+            "drive": self._drive.path.resolve().name,
+            "origin": asdict(self._drive.origin),
+            "options": asdict(self._options),
+            "cameras": list(self._cameras),
+        }
 
     def notes(self) -> dict[str, str]:
         origin = self._drive.origin
         return {
             "robotcar_drive": self._drive.path.resolve().name,
-            "map_origin_utm_northing_easting_down":
-                f"{origin.northing:.3f} {origin.easting:.3f} {origin.down:.3f}",
+            "map_origin_utm_northing_easting_down": " ".join(
+                f"{metres:.3f}" for metres in (origin.northing, origin.easting, origin.down)
+            ),
             "odometry_source": self._odometry,
             "ground_truth_source": self._truth,
-        }  # fmt: skip
+        }
 
     def events(self) -> Iterator[Event]:
         """Everything in order of time; at one stamp odometry comes before images."""
@@ -162,8 +178,10 @@ class _Streams:
         begin = first + round(self._options.start_s * 1e9)
         end = min(last, first + round(self._options.end_s * 1e9)) if self._options.end_s else last
         if begin > end:
-            raise DataError(f"{self._drive.path}: the drive is {(last - first) * 1e-9:.0f} s long, "
-                            f"it has no images after {self._options.start_s:g} s")  # fmt: skip
+            raise DataError(
+                f"{self._drive.path}: the drive is {(last - first) * 1e-9:.0f} s long, "
+                f"it has no images after {self._options.start_s:g} s"
+            )
         return begin, end
 
     def _static(self) -> Iterator[Event]:

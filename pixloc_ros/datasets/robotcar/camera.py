@@ -75,9 +75,7 @@ class CameraModel:
             calibration / "extrinsics" / f"{self.sensor.extrinsics}.txt"
         )
         self.camera = Camera.pinhole(*size, *f, *c)
-        self.T_base_cam = (
-            T_VEHICLE_BASE @ transforms.inverse(T_camera_vehicle) @ T_camera_image
-        )
+        self.T_base_cam = T_VEHICLE_BASE @ transforms.inverse(T_camera_vehicle) @ T_camera_image
         self._table = models / f"{self.sensor.model}_distortion_lut.bin"
         self._size = size
         self._maps: tuple[np.ndarray, np.ndarray] | None = None
@@ -103,11 +101,15 @@ def read_mosaic(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
         what = "cannot be decoded; extract it again, or delete it to leave this frame out"
         raise DataError(f"{path}: {what if path.is_file() else 'missing'}")
     if mosaic.ndim != 2 or mosaic.dtype != np.uint8:
-        raise DataError(f"{path}: not a Bayer mosaic of 8 bits but {mosaic.dtype} "
-                        f"{mosaic.shape}; use the images as published")  # fmt: skip
+        raise DataError(
+            f"{path}: not a Bayer mosaic of 8 bits but {mosaic.dtype} "
+            f"{mosaic.shape}; use the images as published"
+        )
     if size is not None and mosaic.shape[::-1] != size:
-        raise DataError(f"{path}: {mosaic.shape[1]}x{mosaic.shape[0]} px, but the drive's first "
-                        f"image has {size[0]}x{size[1]}")  # fmt: skip
+        raise DataError(
+            f"{path}: {mosaic.shape[1]}x{mosaic.shape[0]} px, but the drive's first "
+            f"image has {size[0]}x{size[1]}"
+        )
     return mosaic
 
 
@@ -117,11 +119,15 @@ def read_table(path: Path, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarra
     try:
         table = np.fromfile(path, np.float64)
     except FileNotFoundError:
-        raise DataError(f"{path}: missing; the folder models of the public robotcar-dataset-sdk "
-                        "has it (16 to 20 MB)") from None  # fmt: skip
+        raise DataError(
+            f"{path}: missing; the folder models of the public robotcar-dataset-sdk "
+            "has it (16 to 20 MB)"
+        ) from None
     if table.size != 2 * width * height:
-        raise DataError(f"{path}: a table of {table.size // 2} pixels, but the images have "
-                        f"{width}x{height}; is the file whole, and of this camera?")  # fmt: skip
+        raise DataError(
+            f"{path}: a table of {table.size // 2} pixels, but the images have "
+            f"{width}x{height}; is the file whole, and of this camera?"
+        )
     u, v = table.astype(np.float32).reshape(2, height, width)
     return u, v
 
@@ -145,8 +151,9 @@ def _read_intrinsics(path: Path) -> tuple[tuple, tuple, np.ndarray]:
         rows = [[float(v) for v in line.split()] for line in path.read_text().splitlines() if line]
         (fx, fy, cx, cy), T = rows[0], np.array(rows[1:5])
     except FileNotFoundError:
-        raise DataError(f"{path}: missing; the folder models of the public robotcar-dataset-sdk "
-                        "has it") from None  # fmt: skip
+        raise DataError(
+            f"{path}: missing; the folder models of the public robotcar-dataset-sdk has it"
+        ) from None
     except (ValueError, IndexError) as error:
         raise DataError(f"{path}: not a camera model of the SDK: {error}") from error
     R = T[:3, :3] if T.shape == (4, 4) else np.zeros((3, 3))

@@ -85,8 +85,11 @@ class RobotCar:
     @property
     def cameras(self) -> tuple[str, ...]:
         """Names of the cameras that have stamps and a folder of images."""
-        return tuple(name for name, sensor in SENSORS.items()
-                     if self._stamps(name).is_file() and (self.path / sensor.folder).is_dir())
+        return tuple(
+            name
+            for name, sensor in SENSORS.items()
+            if self._stamps(name).is_file() and (self.path / sensor.folder).is_dir()
+        )
 
     def frames(self, camera: str) -> Iterator[Frame]:
         """The images of a camera in order; stamps without an image are gaps and left out."""
@@ -102,11 +105,11 @@ class RobotCar:
         return (stamp * 1000 for stamp, _ in tables.read_stamps(self._stamps(camera)))
 
     def truth_source(self) -> str | None:
-        """"rtk" where there is rtk.csv, else "ins" where there is gps/ins.csv."""
+        """ "rtk" where there is rtk.csv, else "ins" where there is gps/ins.csv."""
         return next((s for s in ("rtk", "ins") if self._poses_file(s).is_file()), None)
 
     def odometry_source(self) -> str | None:
-        """"vo" where there is vo/vo.csv, else "ins" where there is gps/ins.csv."""
+        """ "vo" where there is vo/vo.csv, else "ins" where there is gps/ins.csv."""
         return next((s for s in ("vo", "ins") if self._poses_file(s).is_file()), None)
 
     def truth(self, source: str) -> Track:
@@ -159,8 +162,10 @@ class RobotCar:
             raise DataError(f"the RobotCar has no camera '{camera}'; it has {', '.join(SENSORS)}")
         if camera not in self.cameras:
             there = ", ".join(self.cameras) or "none"
-            raise DataError(f"{self.path}: no images of {camera} (there: {there}); extract its "
-                            f"archives into {self.path.resolve().parent}")  # fmt: skip
+            raise DataError(
+                f"{self.path}: no images of {camera} (there: {there}); extract its "
+                f"archives into {self.path.resolve().parent}"
+            )
         return self.path / SENSORS[camera].folder
 
     def _stamps(self, camera: str) -> Path:

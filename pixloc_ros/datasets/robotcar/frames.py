@@ -65,10 +65,16 @@ def from_components(values: np.ndarray) -> np.ndarray:
     x, y, z, roll, pitch, yaw = np.moveaxis(np.asarray(values, np.float64), -1, 0)
     (cr, sr), (cp, sp), (cy, sy) = ((np.cos(a), np.sin(a)) for a in (roll, pitch, yaw))
     rows = [
-        cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr,
-        sy * cp, sy * sp * sr + cy * cr, sy * sp * cr - cy * sr,
-        -sp, cp * sr, cp * cr,
-    ]  # fmt: skip
+        cy * cp,
+        cy * sp * sr - sy * cr,
+        cy * sp * cr + sy * sr,
+        sy * cp,
+        sy * sp * sr + cy * cr,
+        sy * sp * cr - cy * sr,
+        -sp,
+        cp * sr,
+        cp * cr,
+    ]
     R = np.stack(rows, axis=-1).reshape(*np.shape(x), 3, 3)
     return transforms.from_Rt(R, np.stack([x, y, z], axis=-1))
 
@@ -97,17 +103,13 @@ def read_components(path: Path) -> np.ndarray:
     return from_components(values)
 
 
-def base_in_map(
-    T_world_ins: np.ndarray, T_vehicle_ins: np.ndarray, origin: Origin
-) -> np.ndarray:
+def base_in_map(T_world_ins: np.ndarray, T_vehicle_ins: np.ndarray, origin: Origin) -> np.ndarray:
     """Poses (..., 4, 4) of the inertial unit in UTM -> T_map_base (..., 4, 4)."""
     T_ins_base = transforms.inverse(T_vehicle_ins) @ T_VEHICLE_BASE
     return origin.to_map() @ T_world_ins @ T_ins_base
 
 
-def ins_in_world(
-    T_map_base: np.ndarray, T_vehicle_ins: np.ndarray, origin: Origin
-) -> np.ndarray:
+def ins_in_world(T_map_base: np.ndarray, T_vehicle_ins: np.ndarray, origin: Origin) -> np.ndarray:
     """The inverse of `base_in_map`."""
     T_base_ins = transforms.inverse(T_VEHICLE_BASE) @ T_vehicle_ins
     return transforms.inverse(origin.to_map()) @ T_map_base @ T_base_ins

@@ -76,8 +76,10 @@ def write_dataset(
     sessions = make_drive(seed, DriveOptions(query_frames=query_frames))
     if not (root / "models").is_dir():
         write_calibration(root, rig)
-    return {name: write_raw_drive(root, sessions[name], start, rig, progress)
-            for name, start in STARTS.items()}  # fmt: skip
+    return {
+        name: write_raw_drive(root, sessions[name], start, rig, progress)
+        for name, start in STARTS.items()
+    }
 
 
 def write_calibration(folder: Path, options: RigOptions) -> None:
@@ -130,9 +132,14 @@ def write_raw_drive(
 
 
 def _write_images(
-    folder: Path, name: str, session: Session, calibration: Path, options: RigOptions,
-    shift_ns: int, progress: Progress | None,
-) -> None:  # fmt: skip
+    folder: Path,
+    name: str,
+    session: Session,
+    calibration: Path,
+    options: RigOptions,
+    shift_ns: int,
+    progress: Progress | None,
+) -> None:
     sensor = SENSORS[name]
     size = options.size(sensor.model)
     mount = CameraModel(name, calibration, size).T_base_cam
@@ -165,17 +172,41 @@ def _write_tables(folder: Path, session: Session, shift_ns: int) -> None:
     _write(folder / "gps" / "ins.csv", (_ROW[0], "ins_status", *_ROW[1:]), rows)
     few = slice(None, None, INS_ROWS_PER_FIX)
     _write(folder / "gps" / "gps.csv", _FIX, _gps_rows(stamps[few], exact[few], rng))
-    odometry = interpolate_poses(
-        session.odometry_stamps_ns, session.T_odom_base, session.stamps_ns
-    )
+    odometry = interpolate_poses(session.odometry_stamps_ns, session.T_odom_base, session.stamps_ns)
     images = (session.stamps_ns + shift_ns) // 1000
     _write(folder / "vo" / "vo.csv", _VO, _vo_rows(images, odometry))
 
 
-_ROW = ("timestamp", "latitude", "longitude", "altitude", "northing", "easting", "down", "utm_zone",
-        "velocity_north", "velocity_east", "velocity_down", "roll", "pitch", "yaw")  # fmt: skip
-_FIX = ("timestamp", "num_satellites", "latitude", "longitude", "altitude", "latitude_sigma",
-        "longitude_sigma", "altitude_sigma", "northing", "easting", "down", "utm_zone")  # fmt: skip
+_ROW = (
+    "timestamp",
+    "latitude",
+    "longitude",
+    "altitude",
+    "northing",
+    "easting",
+    "down",
+    "utm_zone",
+    "velocity_north",
+    "velocity_east",
+    "velocity_down",
+    "roll",
+    "pitch",
+    "yaw",
+)
+_FIX = (
+    "timestamp",
+    "num_satellites",
+    "latitude",
+    "longitude",
+    "altitude",
+    "latitude_sigma",
+    "longitude_sigma",
+    "altitude_sigma",
+    "northing",
+    "easting",
+    "down",
+    "utm_zone",
+)
 _VO = ("source_timestamp", "destination_timestamp", "x", "y", "z", "roll", "pitch", "yaw")
 
 
@@ -186,17 +217,32 @@ def _ins_rows(stamps: np.ndarray, T_world_ins: np.ndarray) -> Iterable[tuple]:
     for stamp, (n, e, d, roll, pitch, yaw), v in zip(stamps, components, velocity):
         latitude, longitude = utm.from_utm(n, e, ZONE)
         yaw += utm.convergence(latitude, longitude, ZONE)
-        yield (stamp, *_degrees(latitude, longitude), f"{-d:.4f}", f"{n:.6f}", f"{e:.6f}",
-               f"{d:.6f}", f"{ZONE}U", *(f"{x:.6f}" for x in v),
-               *(f"{x:.9f}" for x in (roll, pitch, yaw)))  # fmt: skip
+        yield (
+            stamp,
+            *_degrees(latitude, longitude),
+            f"{-d:.4f}",
+            f"{n:.6f}",
+            f"{e:.6f}",
+            f"{d:.6f}",
+            f"{ZONE}U",
+            *(f"{x:.6f}" for x in v),
+            *(f"{x:.9f}" for x in (roll, pitch, yaw)),
+        )
 
 
 def _gps_rows(stamps: np.ndarray, T_world_ins: np.ndarray, rng) -> Iterable[tuple]:
     sigmas = np.array([2.0, 2.0, 4.0])
     for stamp, T in zip(stamps, T_world_ins):
         n, e, d = T[:3, 3] + rng.normal(0, 1, 3) * sigmas
-        yield (stamp, 9, *_degrees(*utm.from_utm(n, e, ZONE)), f"{-d:.4f}", *sigmas,
-               *(f"{x:.4f}" for x in (n, e, d)), f"{ZONE}U")  # fmt: skip
+        yield (
+            stamp,
+            9,
+            *_degrees(*utm.from_utm(n, e, ZONE)),
+            f"{-d:.4f}",
+            *sigmas,
+            *(f"{x:.4f}" for x in (n, e, d)),
+            f"{ZONE}U",
+        )
 
 
 def _vo_rows(stamps: np.ndarray, T_odom_base: np.ndarray) -> Iterable[tuple]:

@@ -24,8 +24,17 @@ from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.geometry.camera import Camera
 
 REFERENCE = "overcast-reference"
-CONDITIONS = ("dawn", "dusk", "night", "night-rain", "overcast-summer", "overcast-winter", "rain",
-              "snow", "sun")  # fmt: skip
+CONDITIONS = (
+    "dawn",
+    "dusk",
+    "night",
+    "night-rain",
+    "overcast-summer",
+    "overcast-winter",
+    "rain",
+    "snow",
+    "sun",
+)
 CAMERAS = ("rear", "left", "right")
 SCORED = "rear"
 SIZE = (1024, 1024)
@@ -70,11 +79,13 @@ def read_query_list(path: Path) -> list[Query]:
     queries = []
     for place, parts in _rows(path):
         try:
-            camera = Camera.from_colmap(parts[1], int(parts[2]), int(parts[3]),
-                                        [float(v) for v in parts[4:]])  # fmt: skip
+            camera = Camera.from_colmap(
+                parts[1], int(parts[2]), int(parts[3]), [float(v) for v in parts[4:]]
+            )
         except (ValueError, IndexError, DataError) as error:
-            raise DataError(f"{place}: expected name, camera model, width, height and its "
-                            f"parameters ({error})") from None  # fmt: skip
+            raise DataError(
+                f"{place}: expected name, camera model, width, height and its parameters ({error})"
+            ) from None
         if camera_of(parts[0]) == SCORED:
             queries.append(Query(parts[0], camera))
     if not queries:

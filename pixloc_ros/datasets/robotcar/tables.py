@@ -67,11 +67,14 @@ def read_stamps(path: Path) -> Iterator[tuple[int, int]]:
         try:
             stamp, chunk = int(parts[0]), int(parts[1]) if len(parts) > 1 else 0
         except ValueError:
-            raise DataError(f"{path}, line {number}: expected a stamp and a chunk, got "
-                            f"{line.strip()[:60]!r}") from None  # fmt: skip
+            raise DataError(
+                f"{path}, line {number}: expected a stamp and a chunk, got {line.strip()[:60]!r}"
+            ) from None
         if stamp <= last:
-            raise DataError(f"{path}, line {number}: the stamp {stamp} is not after {last}; sort "
-                            "the file and drop what is there twice")  # fmt: skip
+            raise DataError(
+                f"{path}, line {number}: the stamp {stamp} is not after {last}; sort "
+                "the file and drop what is there twice"
+            )
         last = stamp
         yield stamp, chunk
 
@@ -130,8 +133,9 @@ class _Row(dict):
         try:
             return int(self[name]) * 1000
         except (TypeError, ValueError):
-            raise DataError(f"{self._place}: {name} is no stamp in microseconds: "
-                            f"{self[name]!r}") from None  # fmt: skip
+            raise DataError(
+                f"{self._place}: {name} is no stamp in microseconds: {self[name]!r}"
+            ) from None
 
     def zone(self) -> int:
         """30 of "30U"."""
@@ -146,8 +150,10 @@ def _rows(path: Path, stamp: str, columns: tuple[str, ...]) -> Iterator[tuple[in
     header = [name.strip() for name in next(lines, "").split(",")]
     missing = [name for name in (stamp, *columns) if name not in header]
     if missing:
-        raise DataError(f"{path}: the first line names no column {', '.join(missing)}; it must be "
-                        "the dataset's own header")  # fmt: skip
+        raise DataError(
+            f"{path}: the first line names no column {', '.join(missing)}; it must be "
+            "the dataset's own header"
+        )
     last = None
     for number, fields in enumerate(csv.reader(lines), 2):
         if not fields:
@@ -164,7 +170,8 @@ def _lines(path: Path) -> Iterator[str]:
         with path.open(encoding="ascii") as stream:
             yield from stream
     except FileNotFoundError:
-        raise DataError(f"{path}: missing; extract the archive of this drive that holds it into "
-                        f"{path.parent}") from None  # fmt: skip
+        raise DataError(
+            f"{path}: missing; extract the archive of this drive that holds it into {path.parent}"
+        ) from None
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not a text file ({error.reason}); extract it again") from None

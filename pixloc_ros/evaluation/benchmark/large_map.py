@@ -82,10 +82,17 @@ def stretch_map(
             progress(k + 1, copies, "copies of the map")
     path = target / fmt.KEYFRAME_FILE
     np.save(path, np.concatenate(tables), allow_pickle=False)
-    fmt.write_info(target, replace(
-        info, tiles=tuple(tiles), num_keyframes=copies * len(table),
-        num_points=copies * info.num_points, num_observations=copies * info.num_observations,
-        keyframes_sha256=fmt.file_sha256(path)))  # fmt: skip
+    fmt.write_info(
+        target,
+        replace(
+            info,
+            tiles=tuple(tiles),
+            num_keyframes=copies * len(table),
+            num_points=copies * info.num_points,
+            num_observations=copies * info.num_observations,
+            keyframes_sha256=fmt.file_sha256(path),
+        ),
+    )
     return Stretched(target, copies, shift)
 
 
@@ -113,9 +120,12 @@ def stretch_drive(drive: Drive, stretched: Stretched, per_copy: int) -> Drive:
 
 
 def drive_through(
-    tracker_of: Callable[[FeatureMap], Tracker], stretched: Stretched, drive: Drive,
-    cache_mb: float, progress: Progress | None = None,
-) -> LargeMapRun:  # fmt: skip
+    tracker_of: Callable[[FeatureMap], Tracker],
+    stretched: Stretched,
+    drive: Drive,
+    cache_mb: float,
+    progress: Progress | None = None,
+) -> LargeMapRun:
     """Open the map and track the (stretched) drive through it, keeping nothing but figures."""
     begin = time.process_time()
     feature_map = FeatureMap.open(stretched.path, cache_mb=cache_mb)

@@ -32,8 +32,9 @@ class MemoryTrend:
     samples: int
 
     def __str__(self) -> str:
-        return (f"{self.lowest_mb:.0f} to {self.highest_mb:.0f} MB, "
-                f"{self.slope_mb_per_hour:+.1f} MB/h")
+        return (
+            f"{self.lowest_mb:.0f} to {self.highest_mb:.0f} MB, {self.slope_mb_per_hour:+.1f} MB/h"
+        )
 
 
 def resident_mb(pid: int | None = None) -> float:

@@ -86,8 +86,13 @@ class OfficialLocalizer:
         T = Pose.from_matrix(_tensor(transforms.inverse(T_local_cam), self._device))
         camera = camera.scale(*scale).to(self._device)
         for index in reversed(range(len(query))):
-            problem = OfficialResiduals(points, levels[index], query[index],
-                                        camera.scale(1 / query[index].stride), self._pad)  # fmt: skip
+            problem = OfficialResiduals(
+                points,
+                levels[index],
+                query[index],
+                camera.scale(1 / query[index].stride),
+                self._pad,
+            )
             T = self._solve(problem, T, self._damping[index])
             if T is None:
                 return None
@@ -102,9 +107,7 @@ class OfficialLocalizer:
         """Points (N, 3) relative to ``origin`` and, per level, features (N, C)."""
         points, features = [], []
         for reference in chosen:
-            tensor, scale = prepare_image(
-                read_image(reference.path), self._resize, self._device
-            )
+            tensor, scale = prepare_image(read_image(reference.path), self._resize, self._device)
             pyramid = self._net(tensor)
             camera = reference.camera.scale(*scale)
             p_cam = _apply(transforms.inverse(reference.T_world_cam), reference.points)
@@ -154,8 +157,14 @@ class OfficialResiduals:
     points (N, 3), reference features (N, C) with confidence (N), camera of the level's pixels.
     """
 
-    def __init__(self, points: torch.Tensor, reference: ReferenceLevel, query: FeatureLevel,
-                 camera: Camera, pad: int):  # fmt: skip
+    def __init__(
+        self,
+        points: torch.Tensor,
+        reference: ReferenceLevel,
+        query: FeatureLevel,
+        camera: Camera,
+        pad: int,
+    ):
         self._points, self._reference, self._camera, self._pad = points, reference, camera, pad
         self._map = torch.nn.functional.normalize(query.features, dim=1)
         self._confidence = query.confidence
@@ -169,16 +178,21 @@ class OfficialResiduals:
         border = (p2d >= self._pad) & (p2d <= self._last - self._pad)
         valid = visible & border.all(-1)
         value = self._sample(self._map, p2d)
-        gradient = [(self._sample(self._map, p2d + step) - self._sample(self._map, p2d - step)) / 2
-                    for step in torch.eye(2, device=p2d.device)]  # fmt: skip
+        gradient = [
+            (self._sample(self._map, p2d + step) - self._sample(self._map, p2d - step)) / 2
+            for step in torch.eye(2, device=p2d.device)
+        ]
         residual = value - self._reference.features
         weight = robust.weight(residual.square().sum(-1), ROBUST_ALPHA, ROBUST_SCALE) * valid
         weight = weight * self._reference.confidence * self._sample(self._confidence, p2d)[:, 0]
         J = torch.stack(gradient, -1) @ J_pixel @ Pose.J_transform(p_cam)
         gradients = torch.einsum("nci,nc->ni", J, residual)
         hessians = torch.einsum("nci,ncj->nij", J, J)
-        return ((weight[:, None, None] * hessians).sum(0), (weight[:, None] * gradients).sum(0),
-                valid.sum())  # fmt: skip
+        return (
+            (weight[:, None, None] * hessians).sum(0),
+            (weight[:, None] * gradients).sum(0),
+            valid.sum(),
+        )
 
     def _sample(self, maps: torch.Tensor, p2d: torch.Tensor) -> torch.Tensor:
         """Maps (1, C, h, w) at pixels (N, 2) -> (N, C), zero outside."""

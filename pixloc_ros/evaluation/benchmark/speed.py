@@ -59,8 +59,9 @@ def race(
     return [_summarize(name, drive, poses[name], latencies[name]) for name in ways]
 
 
-def tracker_way(tracker: Tracker, drive: Drive, disturbance: Disturbance = TRACKING_PRIOR
-                ) -> Localize:  # fmt: skip
+def tracker_way(
+    tracker: Tracker, drive: Drive, disturbance: Disturbance = TRACKING_PRIOR
+) -> Localize:
     """Our own way, reference features from the map, as a frame that is being tracked."""
     sigma = np.repeat([disturbance.metres, np.radians(disturbance.degrees)], 3) / np.sqrt(3)
     T_cam_base = transforms.inverse(drive.T_base_cam)
@@ -79,5 +80,11 @@ def tracker_way(tracker: Tracker, drive: Drive, disturbance: Disturbance = TRACK
 def _summarize(name: str, drive: Drive, poses: np.ndarray, latencies: np.ndarray) -> Contender:
     found = np.isfinite(poses).all(axis=(1, 2))
     m = evaluate_track(Track(name, drive.stamps_ns, poses, found, latencies_ms=latencies), drive)
-    return Contender(name, m.latency_p50_ms, m.latency_p95_ms, m.position_median_m,
-                     m.rotation_median_deg, m.recall)  # fmt: skip
+    return Contender(
+        name,
+        m.latency_p50_ms,
+        m.latency_p95_ms,
+        m.position_median_m,
+        m.rotation_median_deg,
+        m.recall,
+    )

@@ -117,9 +117,13 @@ def motion(state: np.ndarray, seconds: float) -> tuple[np.ndarray, np.ndarray]:
     roll, pitch, yaw = state[ANGLES].tolist()
     sr, cr, sp, cp = math.sin(roll), math.cos(roll), math.sin(pitch), math.cos(pitch)
     sy, cy, tp = math.sin(yaw), math.cos(yaw), math.tan(pitch)
-    R = np.array([[cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr],
-                  [sy * cp, sy * sp * sr + cy * cr, sy * sp * cr - cy * sr],
-                  [-sp, cp * sr, cp * cr]])  # fmt: skip
+    R = np.array(
+        [
+            [cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr],
+            [sy * cp, sy * sp * sr + cy * cr, sy * sp * cr - cy * sr],
+            [-sp, cp * sr, cp * cr],
+        ]
+    )
     E = np.array([[1, sr * tp, cr * tp], [0, cr, -sr], [0, sr / cp, cr / cp]])
     way = R @ (state[VELOCITY] * seconds + state[ACCELERATION] * (seconds**2 / 2))
     turn = state[RATES] * seconds

@@ -53,11 +53,19 @@ class Input:
         settings = self.settings
         found = []
         if settings.update[:6].any():
-            found.append(self._difference(message) if settings.differential
-                         else self._pose(message))  # fmt: skip
+            found.append(
+                self._difference(message) if settings.differential else self._pose(message)
+            )
         if isinstance(message, OdometryMessage) and settings.update[6:12].any():
-            found.append(self._twist(message.stamp_ns, message.twist, message.twist_covariance,
-                                     settings.update, settings.twist_threshold))  # fmt: skip
+            found.append(
+                self._twist(
+                    message.stamp_ns,
+                    message.twist,
+                    message.twist_covariance,
+                    settings.update,
+                    settings.twist_threshold,
+                )
+            )
         return [measurement for measurement in found if measurement is not None]
 
     def _pose(self, message: PoseMessage) -> Measurement:
@@ -71,8 +79,9 @@ class Input:
         covariance[:6, :6] = message.covariance
         update = self.settings.update.copy()
         update[6:] = False
-        return self._measurement(message.stamp_ns, "pose", values, covariance, update,
-                                 self.settings.pose_threshold)  # fmt: skip
+        return self._measurement(
+            message.stamp_ns, "pose", values, covariance, update, self.settings.pose_threshold
+        )
 
     def _difference(self, message: PoseMessage) -> Measurement | None:
         """The mean velocity since the last message, with the covariance that the original gives
@@ -86,11 +95,18 @@ class Input:
         covariance = (message.covariance + before.covariance) * seconds
         update = np.zeros(STATE, bool)
         update[6:12] = self.settings.update[:6]
-        return self._twist(message.stamp_ns, twist, covariance, update,
-                           self.settings.pose_threshold)  # fmt: skip
+        return self._twist(
+            message.stamp_ns, twist, covariance, update, self.settings.pose_threshold
+        )
 
-    def _twist(self, stamp_ns: int, twist: np.ndarray, twist_covariance: np.ndarray,
-               update: np.ndarray, threshold: float) -> Measurement:  # fmt: skip
+    def _twist(
+        self,
+        stamp_ns: int,
+        twist: np.ndarray,
+        twist_covariance: np.ndarray,
+        update: np.ndarray,
+        threshold: float,
+    ) -> Measurement:
         values, covariance = np.zeros(STATE), np.zeros((STATE, STATE))
         values[6:12] = twist
         covariance[6:12, 6:12] = twist_covariance
@@ -98,19 +114,32 @@ class Input:
         update[:6] = update[12:] = False
         return self._measurement(stamp_ns, "twist", values, covariance, update, threshold)
 
-    def _measurement(self, stamp_ns: int, part: str, values: np.ndarray, covariance: np.ndarray,
-                     update: np.ndarray, threshold: float) -> Measurement:  # fmt: skip
+    def _measurement(
+        self,
+        stamp_ns: int,
+        part: str,
+        values: np.ndarray,
+        covariance: np.ndarray,
+        update: np.ndarray,
+        threshold: float,
+    ) -> Measurement:
         if self._planar:
             values[_PLANAR] = 0.0
             covariance[_PLANAR, _PLANAR] = _PLANAR_VARIANCE
             update[_PLANAR] = True
-        return Measurement(stamp_ns, f"{self.settings.name}_{part}", values, covariance, update,
-                           threshold)  # fmt: skip
+        return Measurement(
+            stamp_ns, f"{self.settings.name}_{part}", values, covariance, update, threshold
+        )
 
 
 def roll_pitch_yaw(T: np.ndarray) -> np.ndarray:
     """Fixed-axis angles (..., 3) of (..., 4, 4): R = Rz(yaw) Ry(pitch) Rx(roll) (REP-103)."""
     R = T[..., :3, :3]
-    return np.stack([np.arctan2(R[..., 2, 1], R[..., 2, 2]),
-                     np.arctan2(-R[..., 2, 0], np.hypot(R[..., 0, 0], R[..., 1, 0])),
-                     np.arctan2(R[..., 1, 0], R[..., 0, 0])], axis=-1)  # fmt: skip
+    return np.stack(
+        [
+            np.arctan2(R[..., 2, 1], R[..., 2, 2]),
+            np.arctan2(-R[..., 2, 0], np.hypot(R[..., 0, 0], R[..., 1, 0])),
+            np.arctan2(R[..., 1, 0], R[..., 0, 0]),
+        ],
+        axis=-1,
+    )

@@ -45,8 +45,9 @@ class FilterNode:
         self.settings = settings
         self.fused: dict[int, Fused] = {}
         self._inputs = {s.name: Input(s, settings.two_d_mode) for s in settings.inputs}
-        self._filter = Ekf(settings.process_noise, settings.initial_covariance,
-                           settings.noise_by_speed)  # fmt: skip
+        self._filter = Ekf(
+            settings.process_noise, settings.initial_covariance, settings.noise_by_speed
+        )
         self._numbers = itertools.count()
         self._queue: list[tuple[int, int, Measurement]] = []
         self._measurements: deque[tuple[int, int, Measurement]] = deque()
@@ -87,7 +88,7 @@ class FilterNode:
             self._filter.predict(now_ns)
 
     def _process(self, entry: tuple[int, int, Measurement]) -> None:
-        stamp_ns, number, measurement = entry
+        _stamp_ns, number, measurement = entry
         verdict = self._filter.process(measurement)
         self.fused[number] = Fused(measurement, verdict, self._estimate())
         if not self.settings.smooth_lagged_data:

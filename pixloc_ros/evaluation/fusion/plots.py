@@ -12,8 +12,9 @@ _ERROR, _POSE, _REFUSED, _SHADE = "#0b6fb8", "#555555", "#cc2222", "#0b6fb8"
 _LEAST = 1e-3
 
 
-def error_picture(runs: list[tuple[str, FusionRun]], outage: tuple[float, float] | None = None
-                  ) -> bytes:
+def error_picture(
+    runs: list[tuple[str, FusionRun]], outage: tuple[float, float] | None = None
+) -> bytes:
     """Position error over time (m, logarithmic), one panel for each titled run: the filter's, three
     of its standard deviations, the poses at the moment they arrived, and those it refused.
 
@@ -26,14 +27,22 @@ def error_picture(runs: list[tuple[str, FusionRun]], outage: tuple[float, float]
         seconds = (run.stamps_ns - begin_ns) * 1e-9
         error = np.linalg.norm(run.errors()[:, :3], axis=1)
         bound = 3 * np.sqrt(np.trace(run.covariances[:, :3, :3], axis1=1, axis2=2))
-        axes.fill_between(seconds, _LEAST, bound, color=_SHADE, alpha=0.13, lw=0,
-                          label="three standard deviations")  # fmt: skip
+        axes.fill_between(
+            seconds,
+            _LEAST,
+            bound,
+            color=_SHADE,
+            alpha=0.13,
+            lw=0,
+            label="three standard deviations",
+        )
         axes.plot(seconds, error, color=_ERROR, lw=1.2, label="error of the filter")
         raw = np.linalg.norm(run.pose_errors()[0][:, :3], axis=1)
         arrived = (recording.arrival_ns - begin_ns) * 1e-9
         for chosen, mark, colour, label in (
-            (run.accepted, ".", _POSE, "pose, used"), (~run.accepted, "x", _REFUSED, "refused"),
-        ):  # fmt: skip
+            (run.accepted, ".", _POSE, "pose, used"),
+            (~run.accepted, "x", _REFUSED, "refused"),
+        ):
             axes.plot(arrived[chosen], raw[chosen], mark, color=colour, ms=5, ls="", label=label)
         if outage:
             axes.axvspan(*outage, color="#999999", alpha=0.15, lw=0)

@@ -49,19 +49,33 @@ class Recording:
         """(arrival in ns, input of the filter, message), by arrival; odometry comes at once."""
         odometry = self.odometry
         events = [
-            (int(odometry.stamps_ns[i]), "odom0",
-             OdometryMessage(int(odometry.stamps_ns[i]), odometry.T[i], odometry.covariance[i],
-                             odometry.twist[i], odometry.twist_covariance[i]))
-            for i in range(len(odometry))]  # fmt: skip
+            (
+                int(odometry.stamps_ns[i]),
+                "odom0",
+                OdometryMessage(
+                    int(odometry.stamps_ns[i]),
+                    odometry.T[i],
+                    odometry.covariance[i],
+                    odometry.twist[i],
+                    odometry.twist_covariance[i],
+                ),
+            )
+            for i in range(len(odometry))
+        ]
         events += [
-            (int(self.arrival_ns[i]), "pose0",
-             PoseMessage(int(self.stamps_ns[i]), self.T_map_base[i], self.covariances[i]))
-            for i in range(len(self.stamps_ns))]  # fmt: skip
+            (
+                int(self.arrival_ns[i]),
+                "pose0",
+                PoseMessage(int(self.stamps_ns[i]), self.T_map_base[i], self.covariances[i]),
+            )
+            for i in range(len(self.stamps_ns))
+        ]
         return sorted(events, key=lambda event: event[0])
 
 
-def read_recording(bag: str | Path, live: str | Path, rate: float = 1.0,
-                   odom: str = BagTopics.odom) -> Recording:  # fmt: skip
+def read_recording(
+    bag: str | Path, live: str | Path, rate: float = 1.0, odom: str = BagTopics.odom
+) -> Recording:
     """A bag, and the folder that `pose_recorder` (or `demo`) left of a live run over it.
 
     rate: the speed at which the bag was played; latencies are told in the bag's time. Poses whose
@@ -71,20 +85,28 @@ def read_recording(bag: str | Path, live: str | Path, rate: float = 1.0,
     odometry = read_odometry(bag, odom)
     track = read_live(live)
     first, last = odometry.stamps_ns[0], odometry.stamps_ns[-1]
-    keep = (np.isfinite(track.latencies_ms) & (track.stamps_ns >= first)
-            & (track.stamps_ns <= last))  # fmt: skip
+    keep = np.isfinite(track.latencies_ms) & (track.stamps_ns >= first) & (track.stamps_ns <= last)
     if not keep.any():
-        raise DataError(f"{live}: no pose with a known latency falls into the time of {bag}; "
-                        "was this bag played?")  # fmt: skip
+        raise DataError(
+            f"{live}: no pose with a known latency falls into the time of {bag}; "
+            "was this bag played?"
+        )
     known = reader.has(BagTopics.ground_truth)
     truth = track.stamps_ns[keep], track.poses[keep]
     if known:
         stated = reader.odometry(BagTopics.ground_truth)
         truth = stated.stamps_ns, stated.T_odom_base
     latencies_ns = np.round(track.latencies_ms[keep] * rate * 1e6).astype(np.int64)
-    return Recording(odometry, track.stamps_ns[keep], track.poses[keep], track.covariances[keep],
-                     track.stamps_ns[keep] + latencies_ns, np.zeros(int(keep.sum()), bool),
-                     truth, known)  # fmt: skip
+    return Recording(
+        odometry,
+        track.stamps_ns[keep],
+        track.poses[keep],
+        track.covariances[keep],
+        track.stamps_ns[keep] + latencies_ns,
+        np.zeros(int(keep.sum()), bool),
+        truth,
+        known,
+    )
 
 
 def delayed(recording: Recording, seconds: float) -> Recording:
@@ -98,8 +120,9 @@ def with_outage(recording: Recording, begin_s: float, end_s: float) -> Recording
     return _subset(recording, (seconds < begin_s) | (seconds >= end_s))
 
 
-def with_outliers(recording: Recording, share: float, seed: int = 0, metres: float = 1.0,
-                  degrees: float = 3.0) -> Recording:  # fmt: skip
+def with_outliers(
+    recording: Recording, share: float, seed: int = 0, metres: float = 1.0, degrees: float = 3.0
+) -> Recording:
     """A share of the poses moved by `metres` and turned by `degrees` in random directions, their
     covariances as they were: what a wrong match looks like to a filter. The first two stay."""
     rng = np.random.default_rng(seed)

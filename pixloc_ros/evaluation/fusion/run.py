@@ -40,8 +40,9 @@ class FusionRun:
         """(N, 6) of the raw poses, and of the filter at the same stamps."""
         recording = self.recording
         truth = recording.true_pose(recording.stamps_ns)
-        raw = np.concatenate([recording.T_map_base[:, :3, 3],
-                              roll_pitch_yaw(recording.T_map_base)], axis=1)  # fmt: skip
+        raw = np.concatenate(
+            [recording.T_map_base[:, :3, 3], roll_pitch_yaw(recording.T_map_base)], axis=1
+        )
         return pose_difference(raw, truth), pose_difference(self.at_poses, truth)
 
 
@@ -69,8 +70,9 @@ def run_filter(settings: FilterSettings, recording: Recording) -> FusionRun:
 
 def pose_difference(poses: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """(N, 6) x y z roll pitch yaw of poses in that form less true poses (N, 4, 4)."""
-    return np.concatenate([poses[:, :3] - truth[:, :3, 3],
-                           wrap(poses[:, 3:] - roll_pitch_yaw(truth))], axis=1)  # fmt: skip
+    return np.concatenate(
+        [poses[:, :3] - truth[:, :3, 3], wrap(poses[:, 3:] - roll_pitch_yaw(truth))], axis=1
+    )
 
 
 @dataclass(frozen=True)
@@ -113,14 +115,20 @@ def figures(run: FusionRun) -> FusionFigures:
     squared = run.distance[good & run.accepted] ** 2
     lags = (recording.arrival_ns - recording.stamps_ns) * 1e-9
     return FusionFigures(
-        len(recording.stamps_ns), rms(raw[:, :3]), np.degrees(rms(raw[:, 3:])),
-        rms(at_poses[:, :3]), np.degrees(rms(at_poses[:, 3:])),
-        rms(errors[:, :3]), np.degrees(rms(errors[:, 3:])),
+        len(recording.stamps_ns),
+        rms(raw[:, :3]),
+        np.degrees(rms(raw[:, 3:])),
+        rms(at_poses[:, :3]),
+        np.degrees(rms(at_poses[:, 3:])),
+        rms(errors[:, :3]),
+        np.degrees(rms(errors[:, 3:])),
         float(np.nanmax(np.linalg.norm(errors[:, :3], axis=1))),
         float(run.accepted[good].mean()),
         float((~run.accepted[~good]).mean()) if (~good).any() else float("nan"),
         float(squared.mean() / 6) if len(squared) else float("nan"),
-        worst, float(np.percentile(lags, 95)))  # fmt: skip
+        worst,
+        float(np.percentile(lags, 95)),
+    )
 
 
 def rms(vectors: np.ndarray) -> float:
@@ -148,4 +156,8 @@ def _collect(node: FilterNode, recording: Recording, published: list) -> FusionR
         np.array([e.stamp_ns for e in published], np.int64),
         np.stack([e.state for e in published]),
         np.stack([e.covariance[:6, :6] for e in published]),
-        accepted, distance, states, covariances)  # fmt: skip
+        accepted,
+        distance,
+        states,
+        covariances,
+    )

@@ -14,28 +14,73 @@ from pixloc_ros.core.errors import ConfigError
 from pixloc_ros.evaluation.fusion.ekf import STATE
 
 # robot_localization's defaults (FilterBase, RosFilter of the jazzy branch).
-_DEFAULT_NOISE = (0.05, 0.05, 0.06, 0.03, 0.03, 0.06, 0.025, 0.025, 0.04, 0.01, 0.01, 0.02,
-                  0.01, 0.01, 0.015)  # fmt: skip
+_DEFAULT_NOISE = (
+    0.05,
+    0.05,
+    0.06,
+    0.03,
+    0.03,
+    0.06,
+    0.025,
+    0.025,
+    0.04,
+    0.01,
+    0.01,
+    0.02,
+    0.01,
+    0.01,
+    0.015,
+)
 _DEFAULTS: dict[str, Any] = {
-    "frequency": 30.0, "sensor_timeout": None, "two_d_mode": False,
-    "smooth_lagged_data": False, "history_length": 0.0, "predict_to_current_time": False,
-    "dynamic_process_noise_covariance": False, "process_noise_covariance": list(_DEFAULT_NOISE),
-    "initial_estimate_covariance": [1e-9] * STATE, "map_frame": "map", "odom_frame": "odom",
-    "base_link_frame": "base_link", "world_frame": None, "permit_corrected_publication": False,
-}  # fmt: skip
+    "frequency": 30.0,
+    "sensor_timeout": None,
+    "two_d_mode": False,
+    "smooth_lagged_data": False,
+    "history_length": 0.0,
+    "predict_to_current_time": False,
+    "dynamic_process_noise_covariance": False,
+    "process_noise_covariance": list(_DEFAULT_NOISE),
+    "initial_estimate_covariance": [1e-9] * STATE,
+    "map_frame": "map",
+    "odom_frame": "odom",
+    "base_link_frame": "base_link",
+    "world_frame": None,
+    "permit_corrected_publication": False,
+}
 # What changes tf, logging or start-up, but no estimate.
 _WITHOUT_EFFECT = {
-    "print_diagnostics", "debug", "debug_out_file", "publish_tf", "publish_acceleration",
-    "transform_time_offset", "transform_timeout", "base_link_frame_output", "tf_prefix",
-    "use_sim_time", "reset_on_time_jump", "disabled_at_startup", "gravitational_acceleration",
-}  # fmt: skip
+    "print_diagnostics",
+    "debug",
+    "debug_out_file",
+    "publish_tf",
+    "publish_acceleration",
+    "transform_time_offset",
+    "transform_timeout",
+    "base_link_frame_output",
+    "tf_prefix",
+    "use_sim_time",
+    "reset_on_time_jump",
+    "disabled_at_startup",
+    "gravitational_acceleration",
+}
 _OF_INPUT: dict[str, dict[str, Any]] = {
-    "odom": {"config": None, "differential": False, "relative": False, "queue_size": 10,
-             "pose_rejection_threshold": np.inf, "twist_rejection_threshold": np.inf,
-             "pose_use_child_frame": False},
-    "pose": {"config": None, "differential": False, "relative": False, "queue_size": 10,
-             "rejection_threshold": np.inf},
-}  # fmt: skip
+    "odom": {
+        "config": None,
+        "differential": False,
+        "relative": False,
+        "queue_size": 10,
+        "pose_rejection_threshold": np.inf,
+        "twist_rejection_threshold": np.inf,
+        "pose_use_child_frame": False,
+    },
+    "pose": {
+        "config": None,
+        "differential": False,
+        "relative": False,
+        "queue_size": 10,
+        "rejection_threshold": np.inf,
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -75,8 +120,9 @@ class FilterSettings:
     inputs: tuple[InputSettings, ...]
 
 
-def read_settings(path: str | Path, node: str, changes: dict[str, Any] | None = None
-                  ) -> FilterSettings:
+def read_settings(
+    path: str | Path, node: str, changes: dict[str, Any] | None = None
+) -> FilterSettings:
     """The parameters of `node` in a ROS parameter file, with `changes` laid over them.
 
     ROS drops parameters that a node never declares without a word; here a name that
@@ -108,10 +154,11 @@ def read_settings(path: str | Path, node: str, changes: dict[str, Any] | None = 
         two_d_mode=values["two_d_mode"],
         republish_corrected=values["permit_corrected_publication"],
         process_noise=_matrix(values["process_noise_covariance"], "process_noise", place),
-        initial_covariance=_matrix(values["initial_estimate_covariance"], "initial_estimate",
-                                   place),
+        initial_covariance=_matrix(
+            values["initial_estimate_covariance"], "initial_estimate", place
+        ),
         inputs=tuple(inputs),
-    )  # fmt: skip
+    )
 
 
 def _input_names(given: dict) -> list[str]:
@@ -133,9 +180,15 @@ def _input(given: dict, name: str, place: str) -> InputSettings:
     if update.shape != (STATE,):
         raise ConfigError(f"{place}: {name}_config needs {STATE} times true or false")
     pose = own.get("pose_rejection_threshold", own.get("rejection_threshold"))
-    return InputSettings(name, topic, update, own["differential"],
-                         own["relative"] and not own["differential"], float(pose),
-                         float(own.get("twist_rejection_threshold", np.inf)))  # fmt: skip
+    return InputSettings(
+        name,
+        topic,
+        update,
+        own["differential"],
+        own["relative"] and not own["differential"],
+        float(pose),
+        float(own.get("twist_rejection_threshold", np.inf)),
+    )
 
 
 def _matrix(values: list, name: str, place: str) -> np.ndarray:
@@ -144,5 +197,7 @@ def _matrix(values: list, name: str, place: str) -> np.ndarray:
         return np.diag(numbers)
     if numbers.shape == (STATE**2,):
         return numbers.reshape(STATE, STATE)
-    raise ConfigError(f"{place}: {name}_covariance needs {STATE} numbers (the diagonal) or "
-                      f"{STATE**2}, not {numbers.size}")  # fmt: skip
+    raise ConfigError(
+        f"{place}: {name}_covariance needs {STATE} numbers (the diagonal) or "
+        f"{STATE**2}, not {numbers.size}"
+    )

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pixloc_ros.evaluation.fusion.recording import (
-    Recording, delayed, with_outage, with_outliers)  # fmt: skip
+from pixloc_ros.evaluation.fusion.recording import Recording, delayed, with_outage, with_outliers
 from pixloc_ros.evaluation.fusion.run import FusionRun, run_filter
 from pixloc_ros.evaluation.fusion.settings import read_settings
 
@@ -27,23 +26,42 @@ class Mistake:
 
 
 MISTAKES = (
-    Mistake("lag", "smooth_lagged_data: false. Every pose pulls the robot back by its latency",
-            {"smooth_lagged_data": False}),
-    Mistake("history", "history_length: 0.2, shorter than the latency: pulled back by the rest",
-            {"history_length": 0.2}),
-    Mistake("no_gate", "no pose0_rejection_threshold: every wrong pose is believed",
-            {"pose0_rejection_threshold": 1e9}),
-    Mistake("stiff", "process noise 1000 times too small: drift is denied, good poses are refused",
-            {"process_noise_covariance": [5e-7] * 3 + [1e-8] * 3 + [0.5] * 3 + [0.25] * 3
-             + [1e-6] * 3}),
-    Mistake("loose", "process noise 1000 times too large: nothing is remembered, little is refused",
-            {"process_noise_covariance": [0.5] * 3 + [1e-2] * 3 + [0.5] * 3 + [0.25] * 3
-             + [1e-6] * 3}),
-    Mistake("start", "initial_estimate_covariance left at 1e-9: the first pose comes as an outlier",
-            {"initial_estimate_covariance": [1e-9] * 15}),
-    Mistake("twice", "the odometry's pose fused beside its twist: two truths, far apart",
-            {"odom0_config": _POSE_AND_TWIST}),
-)  # fmt: skip
+    Mistake(
+        "lag",
+        "smooth_lagged_data: false. Every pose pulls the robot back by its latency",
+        {"smooth_lagged_data": False},
+    ),
+    Mistake(
+        "history",
+        "history_length: 0.2, shorter than the latency: pulled back by the rest",
+        {"history_length": 0.2},
+    ),
+    Mistake(
+        "no_gate",
+        "no pose0_rejection_threshold: every wrong pose is believed",
+        {"pose0_rejection_threshold": 1e9},
+    ),
+    Mistake(
+        "stiff",
+        "process noise 1000 times too small: drift is denied, good poses are refused",
+        {"process_noise_covariance": [5e-7] * 3 + [1e-8] * 3 + [0.5] * 3 + [0.25] * 3 + [1e-6] * 3},
+    ),
+    Mistake(
+        "loose",
+        "process noise 1000 times too large: nothing is remembered, little is refused",
+        {"process_noise_covariance": [0.5] * 3 + [1e-2] * 3 + [0.5] * 3 + [0.25] * 3 + [1e-6] * 3},
+    ),
+    Mistake(
+        "start",
+        "initial_estimate_covariance left at 1e-9: the first pose comes as an outlier",
+        {"initial_estimate_covariance": [1e-9] * 15},
+    ),
+    Mistake(
+        "twice",
+        "the odometry's pose fused beside its twist: two truths, far apart",
+        {"odom0_config": _POSE_AND_TWIST},
+    ),
+)
 
 
 def disturbed(recording: Recording) -> Recording:
@@ -51,8 +69,9 @@ def disturbed(recording: Recording) -> Recording:
     return with_outage(with_outliers(delayed(recording, DELAY), OUTLIERS), *OUTAGE)
 
 
-def study(recording: Recording, parameters: Path, node: str
-          ) -> Iterator[tuple[str, list[tuple[str, FusionRun]]]]:
+def study(
+    recording: Recording, parameters: Path, node: str
+) -> Iterator[tuple[str, list[tuple[str, FusionRun]]]]:
     """(name, titled runs: as configured, and with the mistake) for each of `MISTAKES`."""
     hard = disturbed(recording)
     right = ("as configured", run_filter(read_settings(parameters, node), hard))

@@ -1,4 +1,5 @@
-"""Changes of the pictures of a pair: what a map and a later drive differ in, and what goes wrong."""
+"""Changes of the pictures of a pair: what a map and a later drive differ in."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -19,9 +20,13 @@ LEVEL_ANGLE = 0.09  # rad
 NIGHT_SHOT, NIGHT_READ = 0.12, 0.05  # largest standard deviations of the noise
 
 
-def augment_pair(reference: Tensor, query: Tensor, depths: tuple[Tensor, Tensor],
-                 config: AugmentConfig, generator: torch.Generator
-                 ) -> tuple[Tensor, Tensor, Tensor]:
+def augment_pair(
+    reference: Tensor,
+    query: Tensor,
+    depths: tuple[Tensor, Tensor],
+    config: AugmentConfig,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor, Tensor]:
     """Reference and query (3, H, W), float in [0, 1], each with its own changes, and the mask
     (H, W) of what is hidden in the reference. depths (H, W) metres of both, infinite for the sky.
     """
@@ -32,13 +37,15 @@ def augment_pair(reference: Tensor, query: Tensor, depths: tuple[Tensor, Tensor]
     query, _ = augment(query, depths[1], config, generator)
     if happens(generator, config.gray):
         weights = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
-        reference, query = ((view * weights).sum(0, keepdim=True).expand(3, -1, -1)
-                            for view in (reference, query))
+        reference, query = (
+            (view * weights).sum(0, keepdim=True).expand(3, -1, -1) for view in (reference, query)
+        )
     return reference, query, hidden
 
 
-def augment(image: Tensor, depth: Tensor, config: AugmentConfig, generator: torch.Generator
-            ) -> tuple[Tensor, Tensor]:
+def augment(
+    image: Tensor, depth: Tensor, config: AugmentConfig, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
     """One view (3, H, W) in [0, 1] and what is hidden (H, W): light, things in the way, lens,
     sensor, in the order in which light meets them."""
     width = image.shape[-1]

@@ -1,4 +1,5 @@
 """What may happen to the pictures of a pair."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, fields

@@ -1,4 +1,5 @@
 """Random numbers from one generator: the same generator state gives the same picture."""
+
 from __future__ import annotations
 
 import torch

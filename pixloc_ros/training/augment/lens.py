@@ -1,4 +1,5 @@
 """What lens, sensor and compression do to a picture. Images (3, H, W) in [0, 1]."""
+
 from __future__ import annotations
 
 import cv2
@@ -37,21 +38,20 @@ def defocus(image: Tensor, radius: float) -> Tensor:
     """Every point spread to a disc of `radius` pixels, its rim softened over one pixel."""
     reach = int(np.ceil(radius))
     steps = torch.arange(-reach, reach + 1).float()
-    away = (steps[:, None] ** 2 + steps ** 2).sqrt()
+    away = (steps[:, None] ** 2 + steps**2).sqrt()
     return _filter(image, (radius + 0.5 - away).clamp(0, 1))
 
 
 def noise(image: Tensor, shot: float, read: float, generator: torch.Generator) -> Tensor:
     """Standard deviations: shot at white (grows with the root of the light), read everywhere."""
-    deviation = (read ** 2 + shot ** 2 * image.clamp(min=0)).sqrt()
+    deviation = (read**2 + shot**2 * image.clamp(min=0)).sqrt()
     return image + deviation * torch.randn(image.shape, generator=generator)
 
 
 def jpeg(image: Tensor, generator: torch.Generator) -> Tensor:
     quality = round(uniform(generator, *JPEG_QUALITY))
     pixels = (image.flip(0).clamp(0, 1) * 255).round().byte().permute(1, 2, 0)  # OpenCV: BGR
-    _, data = cv2.imencode(".jpg", pixels.contiguous().numpy(),
-                           [cv2.IMWRITE_JPEG_QUALITY, quality])
+    _, data = cv2.imencode(".jpg", pixels.contiguous().numpy(), [cv2.IMWRITE_JPEG_QUALITY, quality])
     decoded = torch.from_numpy(cv2.imdecode(data, cv2.IMREAD_COLOR))
     return decoded.permute(2, 0, 1).flip(0) / 255
 
@@ -59,5 +59,6 @@ def jpeg(image: Tensor, generator: torch.Generator) -> Tensor:
 def _filter(image: Tensor, kernel: Tensor) -> Tensor:
     """Filtered with one kernel of odd size, normalised to sum 1; the border is mirrored."""
     weights = (kernel / kernel.sum()).numpy()
-    return torch.from_numpy(np.stack([cv2.filter2D(channel, -1, weights)
-                                      for channel in image.contiguous().numpy()]))
+    return torch.from_numpy(
+        np.stack([cv2.filter2D(channel, -1, weights) for channel in image.contiguous().numpy()])
+    )

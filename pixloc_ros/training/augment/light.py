@@ -1,4 +1,5 @@
-"""Light that differs between two drives: sun and shadows, haze, night. Images (3, H, W) in [0, 1]."""
+"""Light that differs between drives: sun and shadows, haze, night. Images (3, H, W) in [0, 1]."""
+
 from __future__ import annotations
 
 import cv2
@@ -50,7 +51,7 @@ def night(image: Tensor, depth: Tensor, generator: torch.Generator) -> tuple[Ten
     light = torch.full_like(x, uniform(generator, *SKYLIGHT))
     if happens(generator, 0.6):
         wide, high = uniform(generator, 0.2, 0.5), uniform(generator, 0.12, 0.3)
-        cone = -((x - uniform(generator, 0.3, 0.7)) / wide) ** 2
+        cone = -(((x - uniform(generator, 0.3, 0.7)) / wide) ** 2)
         cone = cone - ((y - uniform(generator, 0.4, 0.65)) / high) ** 2
         reach = uniform(generator, 5, 25)
         light = light + uniform(generator, 0.8, 3) * cone.exp() / (1 + (depth / reach) ** 2)
@@ -60,7 +61,7 @@ def night(image: Tensor, depth: Tensor, generator: torch.Generator) -> tuple[Ten
     for _ in range(int(uniform(generator, 0, 5))):
         away = ((x - uniform(generator)) ** 2 + (y - uniform(generator, 0, 0.6)) ** 2).sqrt()
         pool = uniform(generator, 0.1, 0.35)
-        light = light + uniform(generator, 0.3, 1.2) * (-(away / pool) ** 2).exp()
+        light = light + uniform(generator, 0.3, 1.2) * (-((away / pool) ** 2)).exp()
         core = 10 ** uniform(generator, -2.2, -1.4)
         glare = glare + uniform(generator, 0.5, 2) / (1 + (away / core) ** 2) ** 1.2
     light = light * (1 + (warm - 1) * uniform(generator))[:, None, None]

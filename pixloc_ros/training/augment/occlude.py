@@ -1,4 +1,5 @@
 """Things in the way: pieces of image that belong to nothing in the map."""
+
 from __future__ import annotations
 
 import torch
@@ -30,7 +31,7 @@ def occlude(image: Tensor, share: float, generator: torch.Generator) -> tuple[Te
         if happens(generator, 0.6):
             inside = torch.maximum(dx.abs(), dy.abs()) < 0.5
         else:
-            inside = dx ** 2 + dy ** 2 < 1 / torch.pi
+            inside = dx**2 + dy**2 < 1 / torch.pi
         mask |= inside
         image = torch.where(inside, _look(image, generator), image)
     return image, mask

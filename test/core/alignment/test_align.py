@@ -1,4 +1,5 @@
 """What holds for any alignment: convergence, batching, failures, no waiting, gradients."""
+
 import dataclasses
 
 import pytest
@@ -12,8 +13,9 @@ from pixloc_ros.core.errors import ConfigError
 from pixloc_ros.core.geometry.pose import Pose
 
 CONFIG = AlignerConfig(iterations=(15, 15))
-ENDLESS = AlignerConfig(iterations=(6, 6), translation_tolerance=0, rotation_tolerance=0,
-                        early_exit=False)
+ENDLESS = AlignerConfig(
+    iterations=(6, 6), translation_tolerance=0, rotation_tolerance=0, early_exit=False
+)
 
 
 def error(estimate, truth):
@@ -39,8 +41,15 @@ def test_finds_the_true_pose(make_scene, offsets, cameras):
 
 def test_pixel_jacobian_of_a_rig(make_scene):
     scene = make_scene(2, points=20, dtype=torch.float64)
-    residuals = LevelResiduals.prepare(scene.points, scene.mask, scene.reference[0], scene.query[0],
-                               scene.cameras, scene.T_cam_rig, CONFIG)
+    residuals = LevelResiduals.prepare(
+        scene.points,
+        scene.mask,
+        scene.reference[0],
+        scene.query[0],
+        scene.cameras,
+        scene.T_cam_rig,
+        CONFIG,
+    )
 
     def project(delta):
         p_rig = scene.T_rig_map.retract(delta)[:, None].transform(scene.points)
@@ -56,17 +65,26 @@ def test_cameras_of_a_rig_add_up(make_scene, offsets):
     scene = make_scene(2)
     T = scene.T_rig_map.retract(offsets[:1])
     both = scene.align(T, ENDLESS)
-    single = [scene.align(
-        both.T_rig_map, dataclasses.replace(ENDLESS, iterations=(0, 0)),
-        points=scene.points[:, k:k + 1], mask=scene.mask[:, k:k + 1],
-        reference=[type(r)(*(part[:, k:k + 1] for part in r)) for r in scene.reference],
-        query=[q._replace(features=q.features[:, k:k + 1], confidence=q.confidence[:, k:k + 1])
-               for q in scene.query],
-        cameras=scene.cameras[:, k:k + 1], T_cam_rig=scene.T_cam_rig[:, k:k + 1])
-        for k in range(2)]
+    single = [
+        scene.align(
+            both.T_rig_map,
+            dataclasses.replace(ENDLESS, iterations=(0, 0)),
+            points=scene.points[:, k : k + 1],
+            mask=scene.mask[:, k : k + 1],
+            reference=[type(r)(*(part[:, k : k + 1] for part in r)) for r in scene.reference],
+            query=[
+                q._replace(features=q.features[:, k : k + 1], confidence=q.confidence[:, k : k + 1])
+                for q in scene.query
+            ],
+            cameras=scene.cameras[:, k : k + 1],
+            T_cam_rig=scene.T_cam_rig[:, k : k + 1],
+        )
+        for k in range(2)
+    ]
     for name in ("hessian", "score", "num_valid"):
-        torch.testing.assert_close(getattr(both, name), sum(getattr(s, name) for s in single),
-                                   rtol=1e-4, atol=1e-3)
+        torch.testing.assert_close(
+            getattr(both, name), sum(getattr(s, name) for s in single), rtol=1e-4, atol=1e-3
+        )
 
 
 def test_hypotheses_do_not_see_each_other(make_scene, offsets):
@@ -74,19 +92,30 @@ def test_hypotheses_do_not_see_each_other(make_scene, offsets):
     starts = scene.T_rig_map.expand(4).retract(offsets)
     together = scene.align(starts, CONFIG)
     as_samples = scene.align(
-        starts, CONFIG,
-        points=scene.points.expand(4, -1, -1, -1), mask=scene.mask.expand(4, -1, -1),
-        reference=[type(r)(r.features.expand(4, -1, -1, -1), r.confidence.expand(4, -1, -1))
-                   for r in scene.reference],
-        query=[q._replace(features=q.features.expand(4, -1, -1, -1, -1),
-                          confidence=q.confidence.expand(4, -1, -1, -1, -1))
-               for q in scene.query],
-        cameras=scene.cameras.expand(4, 2), T_cam_rig=scene.T_cam_rig.expand(4, 2))
+        starts,
+        CONFIG,
+        points=scene.points.expand(4, -1, -1, -1),
+        mask=scene.mask.expand(4, -1, -1),
+        reference=[
+            type(r)(r.features.expand(4, -1, -1, -1), r.confidence.expand(4, -1, -1))
+            for r in scene.reference
+        ],
+        query=[
+            q._replace(
+                features=q.features.expand(4, -1, -1, -1, -1),
+                confidence=q.confidence.expand(4, -1, -1, -1, -1),
+            )
+            for q in scene.query
+        ],
+        cameras=scene.cameras.expand(4, 2),
+        T_cam_rig=scene.T_cam_rig.expand(4, 2),
+    )
     for b in range(4):
-        alone = scene.align(starts[b:b + 1], CONFIG)
-        for result in (together[b:b + 1], as_samples[b:b + 1]):
-            torch.testing.assert_close(result.T_rig_map.matrix(), alone.T_rig_map.matrix(),
-                                       atol=2e-5, rtol=0)
+        alone = scene.align(starts[b : b + 1], CONFIG)
+        for result in (together[b : b + 1], as_samples[b : b + 1]):
+            torch.testing.assert_close(
+                result.T_rig_map.matrix(), alone.T_rig_map.matrix(), atol=2e-5, rtol=0
+            )
             assert torch.equal(result.valid, alone.valid)
             torch.testing.assert_close(result.cost, alone.cost, atol=1e-6, rtol=1e-2)
 
@@ -107,8 +136,9 @@ def test_few_points_fail(make_scene):
     mask = scene.mask.clone()
     mask[..., 9:] = False
     assert scene.align(scene.T_rig_map, mask=mask).failed.all()
-    assert not scene.align(scene.T_rig_map, dataclasses.replace(CONFIG, min_points=5),
-                           mask=mask).failed.any()
+    assert not scene.align(
+        scene.T_rig_map, dataclasses.replace(CONFIG, min_points=5), mask=mask
+    ).failed.any()
 
 
 def test_numbers_never_raise(make_scene):
@@ -158,8 +188,10 @@ def test_leaving_early_changes_nothing(make_scene, offsets):
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_features(make_scene, offsets, dtype):
     scene = make_scene()
-    query = [q._replace(features=q.features.to(dtype), confidence=q.confidence.to(dtype))
-             for q in scene.query]
+    query = [
+        q._replace(features=q.features.to(dtype), confidence=q.confidence.to(dtype))
+        for q in scene.query
+    ]
     reference = [type(r)(*(part.to(dtype) for part in r)) for r in scene.reference]
     result = scene.align(scene.T_rig_map.retract(offsets[:1]), query=query, reference=reference)
     assert result.hessian.dtype == torch.float32
@@ -193,11 +225,17 @@ def test_the_loop_reads_nothing_back(make_scene, offsets):
 def test_no_synchronisation_on_a_gpu(make_scene, offsets):
     scene = make_scene()
     on_gpu = dict(
-        points=scene.points.cuda(), mask=scene.mask.cuda(), cameras=scene.cameras.to("cuda"),
-        T_cam_rig=scene.T_cam_rig.to("cuda"), damping=scene.damping.cuda(),
+        points=scene.points.cuda(),
+        mask=scene.mask.cuda(),
+        cameras=scene.cameras.to("cuda"),
+        T_cam_rig=scene.T_cam_rig.to("cuda"),
+        damping=scene.damping.cuda(),
         reference=[type(r)(*(part.cuda() for part in r)) for r in scene.reference],
-        query=[q._replace(features=q.features.cuda(), confidence=q.confidence.cuda())
-               for q in scene.query])
+        query=[
+            q._replace(features=q.features.cuda(), confidence=q.confidence.cuda())
+            for q in scene.query
+        ],
+    )
     starts = scene.T_rig_map.expand(4).retract(offsets).to("cuda")
     prior = PosePrior(scene.T_rig_map.to("cuda"), torch.eye(6, device="cuda")[None])
     scene.align(starts, CONFIG, prior, **on_gpu)  # constants and library handles, once
@@ -250,8 +288,13 @@ def test_levels_must_agree(make_scene):
 def test_configuration():
     config = from_dict(AlignerConfig, {"iterations": [5, 10], "pad": 3})
     assert config.iterations == (5, 10) and from_dict(AlignerConfig, to_dict(config)) == config
-    for wrong in ({"iterations": []}, {"iterations": [-1]}, {"robust_scale": 0.0},
-                  {"feature_sigma": -1.0}, {"no_such": 1}):
+    for wrong in (
+        {"iterations": []},
+        {"iterations": [-1]},
+        {"robust_scale": 0.0},
+        {"feature_sigma": -1.0},
+        {"no_such": 1},
+    ):
         with pytest.raises(ConfigError):
             from_dict(AlignerConfig, wrong)
 
@@ -270,5 +313,6 @@ def test_recorded_steps_are_the_same_steps(make_scene, offsets, prior):
             a, b = getattr(recorded, field.name), getattr(eager, field.name)
             if isinstance(a, torch.Tensor):
                 torch.testing.assert_close(a, b, atol=0, rtol=0, msg=field.name)
-        torch.testing.assert_close(recorded.T_rig_map.matrix(), eager.T_rig_map.matrix(),
-                                   atol=0, rtol=0)
+        torch.testing.assert_close(
+            recorded.T_rig_map.matrix(), eager.T_rig_map.matrix(), atol=0, rtol=0
+        )

@@ -1,4 +1,5 @@
 """Network, reference sampling and alignment together against the reference poses."""
+
 import dataclasses
 import subprocess
 import sys
@@ -8,7 +9,12 @@ import pytest
 import torch
 
 from pixloc_ros.core.alignment import (
-    AlignerConfig, QueryLevel, ReferenceLevel, align, sample_reference)
+    AlignerConfig,
+    QueryLevel,
+    ReferenceLevel,
+    align,
+    sample_reference,
+)
 from pixloc_ros.core.geometry.camera import Camera
 from pixloc_ros.core.geometry.pose import Pose
 from pixloc_ros.core.network import load_checkpoint
@@ -33,20 +39,34 @@ def pyramids(shared, oracle, tmp_path_factory):
     def get(backbone):
         if backbone not in cache:
             path = tmp_path_factory.mktemp(backbone) / "checkpoint_best.tar"
-            subprocess.run([sys.executable, shared / "oracle" / "make_checkpoint.py", "--backbone",
-                            backbone, "--seed", "1", "--output", path], check=True,
-                           stdout=subprocess.DEVNULL)
+            subprocess.run(
+                [
+                    sys.executable,
+                    shared / "oracle" / "make_checkpoint.py",
+                    "--backbone",
+                    backbone,
+                    "--seed",
+                    "1",
+                    "--output",
+                    path,
+                ],
+                check=True,
+                stdout=subprocess.DEVNULL,
+            )
             net = load_checkpoint(path).net
             with torch.inference_mode():
-                cache[backbone] = net, *(net(image(inputs[f"image_{view}"]))
-                                         for view in ("ref", "query"))
+                cache[backbone] = (
+                    net,
+                    *(net(image(inputs[f"image_{view}"])) for view in ("ref", "query")),
+                )
         return cache[backbone]
 
     return get
 
 
-@pytest.mark.parametrize("case", [
-    "identity_init", "mid_init", "far_init", "vgg16_cmu_identity_init"])
+@pytest.mark.parametrize(
+    "case", ["identity_init", "mid_init", "far_init", "vgg16_cmu_identity_init"]
+)
 def test_poses_of_every_level(oracle, pyramids, case):
     inputs, expected = oracle("inputs"), oracle("loss_metrics_grads")
     net, reference_pyramid, query_pyramid = pyramids("vgg16" if "vgg16" in case else "vgg19")
@@ -57,13 +77,22 @@ def test_poses_of_every_level(oracle, pyramids, case):
     for level in reference_pyramid:
         sampled, _ = sample_reference(level, pixels[None], net.pad)
         reference.append(ReferenceLevel(*(part[:, None] for part in sampled)))
-    query = [QueryLevel(level.features[None], level.confidence[None], level.stride)
-             for level in query_pyramid]
+    query = [
+        QueryLevel(level.features[None], level.confidence[None], level.stride)
+        for level in query_pyramid
+    ]
     with torch.no_grad():
-        result = align(pose12(expected[f"{case}/T_r2q_init"])[None], points[None, None],
-                       mask[None, None], reference, query, cameras[1][None, None],
-                       Pose.identity((1, 1)), net.damping(),
-                       dataclasses.replace(OFFICIAL, pad=net.pad))
+        result = align(
+            pose12(expected[f"{case}/T_r2q_init"])[None],
+            points[None, None],
+            mask[None, None],
+            reference,
+            query,
+            cameras[1][None, None],
+            Pose.identity((1, 1)),
+            net.damping(),
+            dataclasses.replace(OFFICIAL, pad=net.pad),
+        )
     for level, pose in enumerate(reversed(result.levels)):
         ours = torch.cat((pose.R.flatten(-2), pose.t), -1)[0]
         np.testing.assert_allclose(ours, expected[f"{case}/T_r2q_opt"][level], rtol=0, atol=5e-5)

@@ -1,4 +1,5 @@
 """Sampling of feature maps against the reference values and torch's own grid sampling."""
+
 import numpy as np
 import pytest
 import torch
@@ -16,7 +17,8 @@ def bilinear(maps, p2d):
     size = p2d.new_tensor([maps.shape[-1], maps.shape[-2]])
     grid = (2 * p2d / (size - 1) - 1)[None, None]
     sampled = torch.nn.functional.grid_sample(
-        maps[None], grid, mode="bilinear", padding_mode="zeros", align_corners=True)
+        maps[None], grid, mode="bilinear", padding_mode="zeros", align_corners=True
+    )
     return sampled[0, :, 0].T
 
 
@@ -24,10 +26,12 @@ def test_values_and_gradients_match_the_reference(arrays):
     maps = torch.from_numpy(arrays["tensor"])
     level = interpolation.flatten(maps, maps[:1])
     samples = interpolation.sample(level, torch.from_numpy(arrays["pts"]), normalize=False)
-    torch.testing.assert_close(samples.value, torch.from_numpy(arrays["linear/values"]),
-                               atol=1e-5, rtol=0)
-    torch.testing.assert_close(samples.gradient.mT, torch.from_numpy(arrays["linear/gradients"]),
-                               atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        samples.value, torch.from_numpy(arrays["linear/values"]), atol=1e-5, rtol=0
+    )
+    torch.testing.assert_close(
+        samples.gradient.mT, torch.from_numpy(arrays["linear/gradients"]), atol=1e-5, rtol=0
+    )
     torch.testing.assert_close(samples.confidence, samples.value[:, 0], atol=1e-5, rtol=0)
 
 
@@ -75,7 +79,8 @@ def test_maps_of_a_batch_are_kept_apart_and_shared_maps_are_shared():
     batched = interpolation.sample(interpolation.flatten(maps, maps[:, :, :1]), p2d, False)
     for b in range(2):
         shared = interpolation.sample(
-            interpolation.flatten(maps[b:b + 1], maps[b:b + 1, :, :1]), p2d, False)
+            interpolation.flatten(maps[b : b + 1], maps[b : b + 1, :, :1]), p2d, False
+        )
         torch.testing.assert_close(shared.value[b], batched.value[b])
         for k in range(3):
             torch.testing.assert_close(batched.value[b, k], bilinear(maps[b, k], p2d[b, k]))
@@ -112,7 +117,8 @@ def test_reference_features_are_interpolated_then_normalised():
     confidence = torch.rand(2, 1, 10, 12, generator=generator)
     pixels = torch.rand(2, 30, 2, generator=generator) * 12 - 1
     reference, mask = sample_reference(
-        QueryLevel(features, confidence, 4), (pixels + 0.5) * 4 - 0.5, pad=1)
+        QueryLevel(features, confidence, 4), (pixels + 0.5) * 4 - 0.5, pad=1
+    )
     for b in range(2):
         expected = torch.nn.functional.normalize(bilinear(features[b], pixels[b]), dim=-1)
         torch.testing.assert_close(reference.features[b], expected, atol=1e-5, rtol=1e-5)

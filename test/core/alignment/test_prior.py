@@ -1,4 +1,5 @@
 """The Gaussian prior in the normal equations."""
+
 import dataclasses
 
 import pytest
@@ -21,7 +22,8 @@ def random_information(generator):
 def test_inverse_left_jacobian(size):
     w = torch.tensor([0.6, -0.64, 0.48], dtype=torch.float64) * size
     derivative = torch.autograd.functional.jacobian(
-        lambda d: log_so3(exp_so3(d) @ exp_so3(w)), torch.zeros(3, dtype=torch.float64))
+        lambda d: log_so3(exp_so3(d) @ exp_so3(w)), torch.zeros(3, dtype=torch.float64)
+    )
     torch.testing.assert_close(inverse_left_jacobian(w), derivative, atol=1e-7, rtol=1e-7)
 
 
@@ -29,7 +31,8 @@ def test_inverse_left_jacobian(size):
 def test_terms_are_the_derivative_of_the_cost(size):
     generator = torch.Generator().manual_seed(0)
     prior = Pose.identity((1,), dtype=torch.float64).retract(
-        torch.randn(1, 6, generator=generator, dtype=torch.float64))
+        torch.randn(1, 6, generator=generator, dtype=torch.float64)
+    )
     increment = size * torch.randn(1, 6, generator=generator, dtype=torch.float64)
     T = prior.retract(increment)
     information = random_information(generator)
@@ -59,8 +62,9 @@ def test_a_vague_prior_is_ignored(make_scene, offsets):
     start = scene.T_rig_map.retract(offsets[:1])
     alone = scene.align(start, CONFIG)
     result = scene.align(start, CONFIG, PosePrior(start, 1e-6 * torch.eye(6)[None]))
-    torch.testing.assert_close(result.T_rig_map.matrix(), alone.T_rig_map.matrix(),
-                               atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        result.T_rig_map.matrix(), alone.T_rig_map.matrix(), atol=1e-5, rtol=0
+    )
     assert alone.prior_information is None
 
 
@@ -71,18 +75,21 @@ def test_prior_and_features_meet_where_their_pulls_cancel(make_scene, offsets):
     alone = scene.align(scene.T_rig_map, config)
     e = offsets[:1].double() / 100
     prior = alone.T_rig_map.retract(e)
-    result = scene.align(scene.T_rig_map, config, PosePrior(prior, alone.hessian / 0.2 ** 2))
+    result = scene.align(scene.T_rig_map, config, PosePrior(prior, alone.hessian / 0.2**2))
     torch.testing.assert_close(result.prior_information, alone.hessian, rtol=1e-2, atol=1)
     halfway = alone.T_rig_map.retract(e / 2)
-    torch.testing.assert_close(result.T_rig_map.matrix(), halfway.matrix(),
-                               atol=0.1 * e.abs().max().item(), rtol=0)
+    torch.testing.assert_close(
+        result.T_rig_map.matrix(), halfway.matrix(), atol=0.1 * e.abs().max().item(), rtol=0
+    )
 
 
 def test_prior_constrains_what_the_image_does_not_see(make_scene):
     scene = make_scene()
     dull = [q._replace(features=torch.ones_like(q.features)) for q in scene.query]
     start = scene.T_rig_map.retract(torch.full((1, 6), 0.01))
-    result = scene.align(start, CONFIG, PosePrior(scene.T_rig_map, 1e4 * torch.eye(6)[None]),
-                         query=dull)
-    torch.testing.assert_close(result.T_rig_map.matrix(), scene.T_rig_map.matrix(),
-                               atol=1e-4, rtol=0)
+    result = scene.align(
+        start, CONFIG, PosePrior(scene.T_rig_map, 1e4 * torch.eye(6)[None]), query=dull
+    )
+    torch.testing.assert_close(
+        result.T_rig_map.matrix(), scene.T_rig_map.matrix(), atol=1e-4, rtol=0
+    )

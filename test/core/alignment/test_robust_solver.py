@@ -1,4 +1,5 @@
 """Robust losses and the damped step against the reference values."""
+
 import re
 
 import numpy as np
@@ -17,8 +18,9 @@ def test_barron_matches_the_reference(oracle):
         alpha, scale = map(float, re.match(r"scaled_barron/a(.*)_c(.*)/", name).groups())
         loss, weight = robust.loss(x, alpha, scale), robust.weight(x, alpha, scale)
         np.testing.assert_allclose(loss, arrays[name], rtol=1e-6, atol=1e-9, err_msg=name)
-        np.testing.assert_allclose(weight, arrays[name.replace("loss", "d1")], rtol=1e-6,
-                                   atol=1e-9, err_msg=name)
+        np.testing.assert_allclose(
+            weight, arrays[name.replace("loss", "d1")], rtol=1e-6, atol=1e-9, err_msg=name
+        )
     np.testing.assert_allclose(robust.loss(x, 2, 1), arrays["squared/loss"])
     np.testing.assert_allclose(robust.weight(x, 2, 1), arrays["squared/d1"])
 
@@ -26,11 +28,11 @@ def test_barron_matches_the_reference(oracle):
 def test_weight_and_bend_are_derivatives_of_the_loss():
     for alpha in (-2.0, 0.0, 0.5, 1.0, 2.0):
         x = torch.linspace(0, 3, 20, dtype=torch.float64, requires_grad=True)
-        first, = torch.autograd.grad(robust.loss(x, alpha, 0.3).sum(), x)
+        (first,) = torch.autograd.grad(robust.loss(x, alpha, 0.3).sum(), x)
         torch.testing.assert_close(first, robust.weight(x, alpha, 0.3))
         bend = robust.bend(x, alpha, 0.3)
         if alpha < 2:
-            second, = torch.autograd.grad(robust.weight(x, alpha, 0.3).sum(), x)
+            (second,) = torch.autograd.grad(robust.weight(x, alpha, 0.3).sum(), x)
             torch.testing.assert_close(bend, second)
         assert (bend <= 0).all()
 
@@ -56,7 +58,7 @@ def test_broken_systems_take_no_step_and_leave_the_others_alone():
     step, solved = damped_step(H, g, torch.zeros(6))
     assert solved.tolist() == [True, False, False, False, True]
     assert (step[1:4] == 0).all()
-    torch.testing.assert_close(step[0], -1 / torch.tensor([1.0, 2, 3, 4, 5, 6]) , atol=1e-5, rtol=0)
+    torch.testing.assert_close(step[0], -1 / torch.tensor([1.0, 2, 3, 4, 5, 6]), atol=1e-5, rtol=0)
     step.sum().backward()
     assert torch.isfinite(H.grad).all() and (H.grad[1:4] == 0).all()
 

@@ -79,8 +79,14 @@ def make_map(folder: Path, x: np.ndarray, origin: float = 0.0, per_keyframe: int
         writer.add_tile(cell, table, tensors)
         used.update(local.tolist())
         row += len(group)
-    writer.finish(checkpoint="abc123", checkpoint_name="fake", strides=STRIDES, dims=DIMS,
-                  resize=320, num_points=len(used))  # fmt: skip
+    writer.finish(
+        checkpoint="abc123",
+        checkpoint_name="fake",
+        strides=STRIDES,
+        dims=DIMS,
+        resize=320,
+        num_points=len(used),
+    )
     return folder
 
 

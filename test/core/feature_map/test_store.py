@@ -167,8 +167,9 @@ def big_map(folder, template, kilometres):
             stream.truncate(tile.bytes)
         tiles.append(tile)
     sha256 = fmt.file_sha256(folder / "keyframes.npy")
-    fmt.write_info(folder, replace(info, tiles=tuple(tiles), num_keyframes=count,
-                                   keyframes_sha256=sha256))  # fmt: skip
+    fmt.write_info(
+        folder, replace(info, tiles=tuple(tiles), num_keyframes=count, keyframes_sha256=sha256)
+    )
     return folder
 
 

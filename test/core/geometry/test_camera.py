@@ -17,8 +17,17 @@ MODELS = {
     "rational": (0.3, -0.1, 0.001, -0.002, 0.02, 0.5, -0.05, 0.01),
     "equidistant": (0.02, -0.01, 0.004, -0.001),
 }
-NAMES = ["pinhole", "radial2", "radial2_neg", "opencv_cmu_c0", "fold_k1neg_k2pos",
-         "fold_k1pos_k2pos", "fold_k1pos_k2neg", "simple_radial_k1neg", "opencv_big_tangential"]
+NAMES = [
+    "pinhole",
+    "radial2",
+    "radial2_neg",
+    "opencv_cmu_c0",
+    "fold_k1neg_k2pos",
+    "fold_k1pos_k2pos",
+    "fold_k1pos_k2neg",
+    "simple_radial_k1neg",
+    "opencv_big_tangential",
+]
 
 
 def make(model: str, dtype=F64) -> Camera:
@@ -50,8 +59,9 @@ def points_in_front(n=200, seed=0) -> torch.Tensor:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_reference_values(oracle, name):
-    g = {k.split("/", 2)[2]: v for k, v in oracle("geometry").items()
-         if k.startswith(f"cam/{name}/")}  # fmt: skip
+    g = {
+        k.split("/", 2)[2]: v for k, v in oracle("geometry").items() if k.startswith(f"cam/{name}/")
+    }
     reference = oracle("geometry")
     points = torch.as_tensor(reference["p3D"])
     camera = from_vector(g["params"])

@@ -80,24 +80,32 @@ def test_ros_fields_may_be_arrays():
         (lambda: Camera.from_ros("brown", 640, 480, K, [1]), ["brown", "plumb_bob", "equidistant"]),
         (lambda: Camera.from_ros("plumb_bob", 640, 480, K, [1, 2, 3]), ["4 or 5", "got 3"]),
         (lambda: Camera.from_ros("equidistant", 640, 480, K, []), ["4 distortion", "got 0"]),
-        (lambda: Camera.from_ros("rational_polynomial", 640, 480, K, EIGHT + [1e-3, 0, 0, 0]),
-         ["thin prism"]),
+        (
+            lambda: Camera.from_ros("rational_polynomial", 640, 480, K, EIGHT + [1e-3, 0, 0, 0]),
+            ["thin prism"],
+        ),
         (lambda: Camera.from_ros("rational_polynomial", 640, 480, K, EIGHT[:5]), ["8 or 12", "5"]),
         (lambda: Camera.from_ros("", 640, 480, [0.0] * 9, []), ["positive", "calibrated"]),
         (lambda: Camera.from_ros("", 640, 480, K[:4], []), ["9 values, got 4"]),
         (lambda: Camera.from_ros("plumb_bob", 640, 480, K, [float("nan")] * 5), ["finite"]),
-        (lambda: Camera.from_colmap("THIN_PRISM_FISHEYE", 640, 480, [1] * 12),
-         ["THIN_PRISM_FISHEYE", "OPENCV_FISHEYE"]),
-        (lambda: Camera.from_colmap("PINHOLE", 640, 480, [1, 2, 3]),
-         ["fx, fy, cx, cy", "3 values"]),
+        (
+            lambda: Camera.from_colmap("THIN_PRISM_FISHEYE", 640, 480, [1] * 12),
+            ["THIN_PRISM_FISHEYE", "OPENCV_FISHEYE"],
+        ),
+        (
+            lambda: Camera.from_colmap("PINHOLE", 640, 480, [1, 2, 3]),
+            ["fx, fy, cx, cy", "3 values"],
+        ),
         (lambda: Camera.build("fisheye", (1, 1), (1, 1), (0, 0)), ["fisheye", "equidistant"]),
         (lambda: Camera.build("pinhole", (1, 1), (1,), (0, 0)), ["two values"]),
         (lambda: Camera.pinhole(0, 480, 1, 1, 0, 0), ["positive"]),
         (lambda: Camera.from_dict({"model": "pinhole"}), ["'size'", "model"]),
-        (lambda: Camera.from_dict(dict(model="pinhole", size=3, f=1, c=1, distortion=[])),
-         ["cannot be read"]),
+        (
+            lambda: Camera.from_dict(dict(model="pinhole", size=3, f=1, c=1, distortion=[])),
+            ["cannot be read"],
+        ),
     ],
-)  # fmt: skip
+)
 def test_errors_say_what_is_known(build, words):
     with pytest.raises(DataError) as error:
         build()
@@ -107,8 +115,14 @@ def test_errors_say_what_is_known(build, words):
 
 @pytest.mark.parametrize("dtype", [torch.float32, F64])
 def test_dict_round_trip_is_exact_and_readable(dtype):
-    camera = Camera.from_ros("plumb_bob", 1241, 376, [718.856, 0, 607.1928, 0, 718.856, 185.2157,
-                             0, 0, 1], [0.1, -0.2, 1e-5, 3e-4, 0.05], dtype=dtype)  # fmt: skip
+    camera = Camera.from_ros(
+        "plumb_bob",
+        1241,
+        376,
+        [718.856, 0, 607.1928, 0, 718.856, 185.2157, 0, 0, 1],
+        [0.1, -0.2, 1e-5, 3e-4, 0.05],
+        dtype=dtype,
+    )
     data = json.loads(json.dumps(camera.to_dict()))
     assert data["f"] == [718.856, 718.856]
     again = Camera.from_dict(data, dtype)

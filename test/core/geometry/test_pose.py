@@ -97,9 +97,7 @@ def test_exp_equals_the_matrix_exponential(angle, dtype, atol):
 def test_exp_and_log_have_exact_gradients(angle):
     w = (torch.tensor([0.6, 0.0, -0.8], dtype=F64) * angle).requires_grad_()
     J = torch.autograd.functional.jacobian(so3.exp_so3, w)
-    reference = torch.autograd.functional.jacobian(
-        lambda v: torch.linalg.matrix_exp(so3.hat(v)), w
-    )
+    reference = torch.autograd.functional.jacobian(lambda v: torch.linalg.matrix_exp(so3.hat(v)), w)
     close(J, reference, 1e-10)
     identity = torch.autograd.functional.jacobian(lambda v: so3.log_so3(so3.exp_so3(v)), w)
     close(identity, torch.eye(3, dtype=F64), 1e-8)

@@ -1,4 +1,5 @@
 """Synthetic checkpoints in the published layout, as the reference data describes them."""
+
 from __future__ import annotations
 
 import subprocess

@@ -1,4 +1,5 @@
 """Checkpoints: both layouts, identity, and every way in which a file can be wrong."""
+
 from __future__ import annotations
 
 import json
@@ -200,28 +201,34 @@ def test_weights_that_do_not_fit(vgg16, tmp_path):
     rejects(published_file(tmp_path / "e.tar", vgg16, model={}), "missing", "more", "vgg16")
 
 
-@pytest.mark.parametrize("conf, word", [
-    ({"model": {"extractor": {"encoder": "resnet50"}}}, "resnet50"),
-    ({"model": {"extractor": {"do_average_pooling": True}}}, "average pooling"),
-    ({"model": {"extractor": {"output_dim": 3}}}, "malformed"),
-    ({"model": 3}, "malformed"),
-    ([1], "malformed"),
-    ({"model": {"extractor": {"output_scales": [9], "output_dim": [1]}}}, "configuration"),
-    ({"model": {"optimizer": {"pad": "wide"}}}, "configuration"),
-])
+@pytest.mark.parametrize(
+    "conf, word",
+    [
+        ({"model": {"extractor": {"encoder": "resnet50"}}}, "resnet50"),
+        ({"model": {"extractor": {"do_average_pooling": True}}}, "average pooling"),
+        ({"model": {"extractor": {"output_dim": 3}}}, "malformed"),
+        ({"model": 3}, "malformed"),
+        ([1], "malformed"),
+        ({"model": {"extractor": {"output_scales": [9], "output_dim": [1]}}}, "configuration"),
+        ({"model": {"optimizer": {"pad": "wide"}}}, "configuration"),
+    ],
+)
 def test_configurations_that_cannot_be_used(conf, word, vgg16, tmp_path):
     rejects(published_file(tmp_path / "net.tar", vgg16, conf=conf), word)
 
 
-@pytest.mark.parametrize("change, word", [
-    ({"format_version": 99}, "format version 99"),
-    ({"architecture": "huge"}, "huge"),
-    ({"architecture": "vgg16"}, "does not fit"),
-    ({"config": {"colour": "red"}}, "configuration"),
-    ({"config": {"dims": [16, 32, 128]}}, "wrong shape"),
-    ({"config": 3}, "not a checkpoint description"),
-    ({"identity": "0" * 64}, "identity"),
-])
+@pytest.mark.parametrize(
+    "change, word",
+    [
+        ({"format_version": 99}, "format version 99"),
+        ({"architecture": "huge"}, "huge"),
+        ({"architecture": "vgg16"}, "does not fit"),
+        ({"config": {"colour": "red"}}, "configuration"),
+        ({"config": {"dims": [16, 32, 128]}}, "wrong shape"),
+        ({"config": 3}, "not a checkpoint description"),
+        ({"identity": "0" * 64}, "identity"),
+    ],
+)
 def test_descriptions_that_cannot_be_used(change, word, folder):
     file = folder / "checkpoint.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), **change}))

@@ -1,4 +1,5 @@
 """The real-time network: geometry of its levels, its encoder, folding and training mode."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,4 +1,5 @@
 """The networks of the paper against outputs of the published code."""
+
 from __future__ import annotations
 
 import numpy as np

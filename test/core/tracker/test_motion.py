@@ -1,4 +1,5 @@
 """Carrying a pose and its covariance along by odometry."""
+
 import numpy as np
 
 from pixloc_ros.core.geometry import transforms
@@ -35,8 +36,10 @@ def test_the_covariance_is_that_of_many_drives_with_a_wrong_start():
 def test_uncertainty_grows_with_the_way():
     anchor = Anchor(0, np.eye(4), np.eye(4), np.diag([1e-4] * 6))
     noise = OdometryNoise()
-    stds = [np.sqrt(np.diag(anchor.predict(transforms.exp(
-        np.array([x, 0, 0, 0, 0, 0])), noise)[1])) for x in (0.0, 1.0, 10.0)]
+    stds = [
+        np.sqrt(np.diag(anchor.predict(transforms.exp(np.array([x, 0, 0, 0, 0, 0])), noise)[1]))
+        for x in (0.0, 1.0, 10.0)
+    ]
     assert (stds[0] < stds[1]).all() and (stds[1] < stds[2]).all()
 
 

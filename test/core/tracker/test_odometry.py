@@ -1,4 +1,5 @@
 """The odometry buffer: interpolation, gaps, reversals, waiting."""
+
 import threading
 import time
 
@@ -67,8 +68,7 @@ def test_forgets_what_is_older_than_its_history():
 
 def test_waits_for_odometry_from_another_thread(buffer):
     assert not buffer.wait_until(1100 * MS, 0.02)
-    feeder = threading.Thread(
-        target=lambda: (time.sleep(0.05), buffer.add(1100 * MS, pose(5.5))))
+    feeder = threading.Thread(target=lambda: (time.sleep(0.05), buffer.add(1100 * MS, pose(5.5))))
     feeder.start()
     assert buffer.wait_until(1100 * MS, 5.0)
     feeder.join()

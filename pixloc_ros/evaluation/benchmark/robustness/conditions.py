@@ -37,8 +37,14 @@ class Condition:
 CONDITIONS = (
     Condition("clean", "clean"),
     Condition("sparse", "1 reference in 4", keep_every=SPARSE),
-    Condition("nearest", "1 reference in 4, start at nearest", None, Disturbance(5.0, 4.0),
-              SPARSE, from_nearest=True),
+    Condition(
+        "nearest",
+        "1 reference in 4, start at nearest",
+        None,
+        Disturbance(5.0, 4.0),
+        SPARSE,
+        from_nearest=True,
+    ),
     Condition("light_field", "light field x0.25-2", "light_field"),
     Condition("illumination", "illumination", "illumination"),
     Condition("night", "night", "night"),
@@ -47,7 +53,7 @@ CONDITIONS = (
     Condition("jpeg_defocus", "JPEG and defocus", "jpeg_defocus"),
     Condition("prior_3m", "prior 3 m / 8 deg", prior=Disturbance(3.0, 8.0)),
     Condition("prior_5m", "prior 5 m / 12 deg", prior=Disturbance(5.0, 12.0)),
-)  # fmt: skip
+)
 
 BASIN_METRES = (0.5, 1.0, 2.0, 3.0, 5.0)
 BASIN_DEGREES = (0.0, 4.0, 8.0, 12.0)

@@ -106,9 +106,14 @@ class FeatureLocalizer:
             covariance = torch.as_tensor(np.linalg.inv(information), dtype=torch.float32)
             pull = PosePrior(T_cam_local, torch.as_tensor(information, dtype=torch.float32)[None])
             alignment = search(
-                problem, T_cam_local, covariance, config.prior_width(uncertain), config.aligner,
-                config.initializer, pull if config.use_prior else None,
-            )  # fmt: skip
+                problem,
+                T_cam_local,
+                covariance,
+                config.prior_width(uncertain),
+                config.aligner,
+                config.initializer,
+                pull if config.use_prior else None,
+            )
         else:
             alignment = problem.align(T_cam_local, config.aligner)
         if bool(alignment.failed[0]):
@@ -140,9 +145,13 @@ class SiftLocalizer:
         return image
 
     def localize(
-        self, seen: np.ndarray, camera: Camera, start: np.ndarray, prior: Disturbance,
+        self,
+        seen: np.ndarray,
+        camera: Camera,
+        start: np.ndarray,
+        prior: Disturbance,
         keep_every: int,
-    ) -> np.ndarray | None:  # fmt: skip
+    ) -> np.ndarray | None:
         if keep_every not in self._ways:
             model = thinned_model(self._model, keep_every)
             self._ways[keep_every] = SiftPnp(model, self._scene.image_dir)

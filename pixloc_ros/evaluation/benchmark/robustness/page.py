@@ -40,9 +40,13 @@ class SceneReport:
 
 
 def write_report(
-    folder: Path, title: str, scenes: list[SceneReport], with_search: bool, seed: int,
+    folder: Path,
+    title: str,
+    scenes: list[SceneReport],
+    with_search: bool,
+    seed: int,
     skipped: list[str],
-) -> None:  # fmt: skip
+) -> None:
     """Write robustness.md, .csv, .html and the pictures into `folder`. skipped: rows left out."""
     folder.mkdir(parents=True, exist_ok=True)
     note = " ".join([NOTE.format(way=WAYS[with_search]), *skipped])
@@ -56,8 +60,10 @@ def write_report(
         for table in (overview(name, report.cells), details(name, report.cells)):
             tables.append(table)
             lines.append(markdown(table, report.scene.note))
-        lines += [f"![{caption}]({key}_{name.replace(':', '_')}.png)\n"
-                  for key, (caption, _) in drawn.items()]  # fmt: skip
+        lines += [
+            f"![{caption}]({key}_{name.replace(':', '_')}.png)\n"
+            for key, (caption, _) in drawn.items()
+        ]
     (folder / "robustness.md").write_text("\n".join(lines))
     write_csv(folder / "robustness.csv", {r.scene.name: {**r.cells, **r.basin} for r in scenes})
     notes = [note, *(f"{r.scene.name}: {r.scene.note}" for r in scenes if r.scene.note)]

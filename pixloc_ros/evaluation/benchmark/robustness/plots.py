@@ -56,12 +56,18 @@ def basin_plot(cells: Cells) -> bytes:
     methods = [m for m in METHODS if any(m in by_method for by_method in cells.values())]
     figure, axes = _figure(3.1 * len(methods) + 0.8, 3.4, columns=len(methods))
     for method, one in zip(methods, axes):
-        share = np.array([
-            [cells[basin_condition(metres, degrees)][method].recall[_BASIN_THRESHOLD]
-             for metres in BASIN_METRES] for degrees in BASIN_DEGREES
-        ])  # fmt: skip
-        picture = one.imshow(100 * share, origin="lower", vmin=0, vmax=100, cmap="viridis",
-                             aspect="auto")  # fmt: skip
+        share = np.array(
+            [
+                [
+                    cells[basin_condition(metres, degrees)][method].recall[_BASIN_THRESHOLD]
+                    for metres in BASIN_METRES
+                ]
+                for degrees in BASIN_DEGREES
+            ]
+        )
+        picture = one.imshow(
+            100 * share, origin="lower", vmin=0, vmax=100, cmap="viridis", aspect="auto"
+        )
         for (row, column), value in np.ndenumerate(share):
             colour = "white" if value < 0.6 else "black"
             one.text(column, row, f"{100 * value:.0f}", ha="center", va="center", color=colour)
@@ -86,8 +92,9 @@ def sheet(scene: Scene, seed: int, width: int = 620) -> bytes:
         tile = cv2.resize(tile, size, interpolation=cv2.INTER_AREA)
         title = (change or "clean").replace("_", " ")
         for colour, thickness in (((0, 0, 0), 4), ((255, 255, 255), 1)):
-            cv2.putText(tile, title, (8, 22), cv2.FONT_HERSHEY_SIMPLEX, 0.6, colour, thickness,
-                        cv2.LINE_AA)  # fmt: skip
+            cv2.putText(
+                tile, title, (8, 22), cv2.FONT_HERSHEY_SIMPLEX, 0.6, colour, thickness, cv2.LINE_AA
+            )
         tiles.append(tile)
     tiles += [np.full_like(tiles[0], 255)] * (len(tiles) % 2)
     rows = [np.hstack(tiles[k : k + 2]) for k in range(0, len(tiles), 2)]

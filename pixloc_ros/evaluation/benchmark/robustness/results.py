@@ -104,7 +104,9 @@ def summarize(rows: list[Measurement]) -> Cell:
 def wilson(share: float, count: int, z: float = 1.0) -> tuple[float, float]:
     """Interval of a share of `count` trials (Wilson 1927); z = 1 covers two thirds."""
     centre = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half = z / (1 + z * z / count) * math.sqrt(
-        share * (1 - share) / count + z * z / (4 * count * count)
-    )  # fmt: skip
+    half = (
+        z
+        / (1 + z * z / count)
+        * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    )
     return max(0.0, centre - half), min(1.0, centre + half)

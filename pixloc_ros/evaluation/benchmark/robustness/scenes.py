@@ -20,16 +20,22 @@ from pixloc_ros.mapping.triangulate import triangulate
 
 Progress = Callable[[int, int, str], None]
 
-SCENES = ("kitti06_clip", "kitti00_clip", "street_a:query_noon", "street_a:query_evening",
-          "street_a:query_overcast", "herzjesus")  # fmt: skip
+SCENES = (
+    "kitti06_clip",
+    "kitti00_clip",
+    "street_a:query_noon",
+    "street_a:query_evening",
+    "street_a:query_overcast",
+    "herzjesus",
+)
 KITTI_EVERY = 5
 CACHE_MB = 512
 NOTES = {
-    "kitti06_clip": "The ground truth of the first ten frames is off by 0.15 to 0.7 deg (there SIFT "
-    "+ PnP and aligned features agree with each other, not with it). Queries among them are counted "
-    "like all others: 2 of 20, so that 90 % is the ceiling at 0.1 m 0.25 deg.",
-    "kitti00_clip": "The ground truth of the first 15 frames is off by up to 0.9 deg; queries among "
-    "them are counted like all others.",
+    "kitti06_clip": "The ground truth of the first ten frames is off by 0.15 to 0.7 deg (there "
+    "SIFT + PnP and aligned features agree with each other, not with it). Queries among them are "
+    "counted like all others: 2 of 20, so that 90 % is the ceiling at 0.1 m 0.25 deg.",
+    "kitti00_clip": "The ground truth of the first 15 frames is off by up to 0.9 deg; queries "
+    "among them are counted like all others.",
 }
 
 

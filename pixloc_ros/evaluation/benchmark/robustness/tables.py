@@ -52,16 +52,34 @@ def write_csv(path: Path, scenes: dict[str, Cells]) -> None:
     with path.open("w", newline="") as stream:
         writer = csv.writer(stream)
         recalls = [f"recall_{m:g}m_{deg:g}deg" for m, deg in RECALL_THRESHOLDS]
-        writer.writerow(("scene", "condition", "method", "queries", *recalls,
-                         "position_median_m", "rotation_median_deg", "median_cpu_ms"))  # fmt: skip
+        writer.writerow(
+            (
+                "scene",
+                "condition",
+                "method",
+                "queries",
+                *recalls,
+                "position_median_m",
+                "rotation_median_deg",
+                "median_cpu_ms",
+            )
+        )
         for scene, cells in scenes.items():
             for condition, by_method in cells.items():
                 for method, c in by_method.items():
                     medians = [c.position_median_m, c.rotation_median_deg]
                     medians = [f"{v:.5f}" if math.isfinite(v) else "" for v in medians]
-                    writer.writerow((scene, condition.name, method, c.count,
-                                     *(f"{share:.4f}" for share in c.recall), *medians,
-                                     f"{c.median_ms:.1f}"))  # fmt: skip
+                    writer.writerow(
+                        (
+                            scene,
+                            condition.name,
+                            method,
+                            c.count,
+                            *(f"{share:.4f}" for share in c.recall),
+                            *medians,
+                            f"{c.median_ms:.1f}",
+                        )
+                    )
 
 
 def _methods(cells: Cells) -> list[str]:
