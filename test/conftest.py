@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import pytest
 # the same examples on every run, and no time limit per example: machines differ and are shared
 hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("repeatable")
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +40,19 @@ def oracle(shared: Path) -> Callable[[str], dict[str, np.ndarray]]:
             return dict(arrays)
 
     return load
+
+
+@pytest.fixture(scope="session")
+def room_map(tmp_path_factory) -> Path:
+    """Feature map of the room."""
+    import textured_room
+
+    return textured_room.make_map(tmp_path_factory.mktemp("room"))
+
+
+@pytest.fixture(scope="session")
+def room_drive():
+    """A drive through the room: 40 frames, 4 s."""
+    import textured_room
+
+    return textured_room.drive()

@@ -16,6 +16,7 @@ from pixloc_ros.cli.demo import node_parameters
 from pixloc_ros.cli.processes import run_live
 from pixloc_ros.cli.scenario import pose_at_start, prepare
 from pixloc_ros.core.feature_map import FeatureMap
+from pixloc_ros.core.localizer import Localizer
 from pixloc_ros.core.network import load_checkpoint
 from pixloc_ros.core.tracker import Tracker
 from pixloc_ros.datasets.bag import read_bag, write_bag
@@ -36,8 +37,8 @@ def kitti(shared, tmp_path_factory):
 @pytest.fixture(scope="module")
 def offline(kitti):
     network = load_checkpoint("small")
-    tracker = Tracker(network, FeatureMap.open(kitti.map_dir, network.identity))
-    return run_drive(tracker, kitti.drive)
+    localizer = Localizer(network, FeatureMap.open(kitti.map_dir, network.identity))
+    return run_drive(localizer, Tracker(), kitti.drive)
 
 
 def test_every_frame_is_tracked_within_the_limits(kitti, offline):

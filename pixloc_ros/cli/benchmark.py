@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -18,15 +18,19 @@ from pixloc_ros.cli import large_map, robustness
 from pixloc_ros.cli.scenario import prepare
 from pixloc_ros.cli.support import open_drive, open_map, progress_bar, run_command
 from pixloc_ros.core.errors import ConfigError
-from pixloc_ros.core.feature_map import FeatureMap
+from pixloc_ros.core.localizer import Localizer
 from pixloc_ros.core.network import Checkpoint, load_checkpoint
-from pixloc_ros.core.tracker import Tracker, TrackerConfig
+from pixloc_ros.core.tracker import Tracker
 from pixloc_ros.datasets.drive import Drive
 from pixloc_ros.evaluation import report
 from pixloc_ros.evaluation.benchmark.memory import loop_drive
 from pixloc_ros.evaluation.benchmark.official import OfficialLocalizer
-from pixloc_ros.evaluation.benchmark.priors import Disturbance, localize_from_disturbed
-from pixloc_ros.evaluation.benchmark.speed import Contender, Localize, race, tracker_way
+from pixloc_ros.evaluation.benchmark.priors import (
+    Disturbance,
+    localize_from_disturbed,
+    single_start,
+)
+from pixloc_ros.evaluation.benchmark.speed import Contender, Localize, our_way, race
 from pixloc_ros.evaluation.metrics import Metrics
 from pixloc_ros.mapping.colmap import read_model
 from pixloc_ros.mapping.sift_pnp import SiftPnp
@@ -81,7 +85,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
         help="reference images of the official way, its own default is 2 to 5",
     )
     parser.add_argument("--loops", type=int, default=5, help="runs of the drive for memory")
-    parser.add_argument("--config", type=Path, help="YAML file of tracker settings")
+    parser.add_argument("--config", type=Path, help="YAML file of settings")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--json", type=Path, help="file for all figures")
@@ -92,10 +96,12 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     drive = choose_drive(arguments, console)
     if arguments.frames:
         drive = drive.subset(range(0, len(drive), max(1, len(drive) // arguments.frames)))
-    parts = open_map(arguments.map, arguments.checkpoint, arguments.config, arguments.device)
-    tracker = Tracker(*parts, arguments.device)
+    network, feature_map, settings = open_map(
+        arguments.map, arguments.checkpoint, arguments.config, arguments.device
+    )
+    localizer = Localizer(network, feature_map, settings.localizer, arguments.device)
     height, width = drive.image(0).shape[:2]
-    tracker.warm_up(width, height)
+    localizer.warm_up(width, height)
     figures = {
         "drive": drive.name,
         "frames": len(drive),
@@ -106,18 +112,21 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     tables = []
     with progress_bar(console) as progress:
         if arguments.priors:
-            metrics = measure_priors(
-                tracker, one_start(parts, arguments.device), drive, arguments, progress
-            )
+            config = single_start(settings.localizer)
+            single = Localizer(network, feature_map, config, arguments.device)
+            localizers = {"one start": single, "search": localizer}
+            metrics = measure_priors(localizers, drive, arguments, progress)
             tables.append(report.metrics_table(f"{drive.name}: disturbed priors", metrics))
             figures["priors"] = {name: m.to_dict() for name, m in metrics.items()}
         if arguments.model:
-            ways = ways_to_localize(tracker, parts, drive, arguments)
+            ways = ways_to_localize(localizer, network, drive, arguments)
             contenders = race(ways, drive, seed=arguments.seed, progress=progress)
             tables.append(speed_table(contenders))
             figures["speed"] = [asdict(contender) for contender in contenders]
         if arguments.loops:
-            memory = loop_drive(tracker, drive, arguments.loops, progress)
+            memory = loop_drive(
+                localizer, Tracker(settings.tracker), drive, arguments.loops, progress
+            )
             figures["memory"] = asdict(memory)
             tables.append(report.Table("Memory", ("", ""), (("resident", str(memory)),)))
     for table in tables:
@@ -144,40 +153,32 @@ def choose_drive(arguments: argparse.Namespace, console: Console) -> Drive:
     return prepared.drive
 
 
-def one_start(parts: tuple[Checkpoint, FeatureMap, TrackerConfig], device: str) -> Tracker:
-    """A tracker that never searches: one starting pose, and no prior in the cost."""
-    checkpoint, feature_map, config = parts
-    config = replace(config, use_prior=False, search_std_m=1e9, search_std_deg=1e9)
-    return Tracker(checkpoint, feature_map, config, device)
-
-
 def measure_priors(
-    tracker: Tracker, single: Tracker, drive: Drive, arguments: argparse.Namespace, progress
+    localizers: dict[str, Localizer], drive: Drive, arguments: argparse.Namespace, progress
 ) -> dict[str, Metrics]:
     """Metrics by size of the disturbance: from one starting pose, and from many."""
     metrics = {}
     for text in arguments.priors.split(","):
         disturbance = Disturbance(*map(float, text.split("/")))
-        for name, one in (("one start", single), ("search", tracker)):
+        for name, localizer in localizers.items():
             metrics[f"{disturbance}, {name}"] = localize_from_disturbed(
-                one, drive, disturbance, arguments.seed, progress
+                localizer, drive, disturbance, seed=arguments.seed, progress=progress
             )
     return metrics
 
 
 def ways_to_localize(
-    tracker: Tracker,
-    parts: tuple[Checkpoint, FeatureMap, TrackerConfig],
+    localizer: Localizer,
+    checkpoint: Checkpoint,
     drive: Drive,
     arguments: argparse.Namespace,
 ) -> dict[str, Localize]:
     """Ours first, then the official way with each number of references, then SIFT + PnP."""
-    checkpoint, feature_map, _ = parts
     model, device = read_model(arguments.model), arguments.device
-    ways = {"ours, features from the map": tracker_way(tracker, drive)}
+    ways = {"ours, features from the map": our_way(localizer, drive)}
     for k in map(int, arguments.references.split(",")):
         official = OfficialLocalizer(
-            checkpoint, model, arguments.images, feature_map.info.resize, k, device
+            checkpoint, model, arguments.images, localizer.map.info.resize, k, device
         )
         ways[f"official way, {k} references anew"] = lambda i, prior, official=official: (
             official.localize(drive.image(i), drive.camera, prior)

@@ -20,6 +20,7 @@ from pixloc_ros.cli.processes import LiveRun, run_live
 from pixloc_ros.cli.scenario import Limits, Prepared, pose_at_start, prepare
 from pixloc_ros.cli.support import progress_bar, run_command
 from pixloc_ros.core.feature_map import FeatureMap
+from pixloc_ros.core.localizer import Localizer
 from pixloc_ros.core.network import load_checkpoint
 from pixloc_ros.core.tracker import Tracker
 from pixloc_ros.datasets.bag import read_bag, write_bag
@@ -82,8 +83,9 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
             progress,
             remappings(prepared),
         )
-        tracker = Tracker(checkpoint, FeatureMap.open(prepared.map_dir, checkpoint.identity))
-        offline, offline_metrics = evaluate(tracker, drive, progress)
+        feature_map = FeatureMap.open(prepared.map_dir, checkpoint.identity)
+        localizer = Localizer(checkpoint, feature_map)
+        offline, offline_metrics = evaluate(localizer, Tracker(), drive, progress)
     live_metrics = measure_live(live, drive)
     tables = [
         report.metrics_table(

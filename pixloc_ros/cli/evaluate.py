@@ -10,6 +10,7 @@ import numpy as np
 from rich.console import Console
 
 from pixloc_ros.cli.support import open_drive, open_map, progress_bar, run_command
+from pixloc_ros.core.localizer import Localizer
 from pixloc_ros.core.tracker import Tracker
 from pixloc_ros.datasets.drive import Drive
 from pixloc_ros.evaluation import report
@@ -44,7 +45,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         help="leave out the frames 0, N, 2N, ... that the map was built from",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the simulated odometry")
-    parser.add_argument("--config", type=Path, help="YAML file of tracker settings")
+    parser.add_argument("--config", type=Path, help="YAML file of settings")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, help="folder for trajectories, figures and report")
     return parser.parse_args(argv)
@@ -52,10 +53,12 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     drive = open_drive(arguments.drive, arguments.odometry, arguments.skip_every, arguments.seed)
-    parts = open_map(arguments.map, arguments.checkpoint, arguments.config, arguments.device)
-    tracker = Tracker(*parts, arguments.device)
+    network, feature_map, settings = open_map(
+        arguments.map, arguments.checkpoint, arguments.config, arguments.device
+    )
+    localizer = Localizer(network, feature_map, settings.localizer, arguments.device)
     with progress_bar(console) as progress:
-        result, metrics = evaluate(tracker, drive, progress)
+        result, metrics = evaluate(localizer, Tracker(settings.tracker), drive, progress)
     tables = [
         report.metrics_table(f"{drive.name} on {arguments.map.name}", {"offline": metrics}),
         report.timing_table(result),
@@ -68,12 +71,14 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def evaluate(tracker: Tracker, drive: Drive, progress=None) -> tuple[RunResult, Metrics]:
+def evaluate(
+    localizer: Localizer, tracker: Tracker, drive: Drive, progress=None
+) -> tuple[RunResult, Metrics]:
     """Run and measure; four frames along the way carry the points for overlays."""
     height, width = drive.image(0).shape[:2]
-    tracker.warm_up(width, height)
+    localizer.warm_up(width, height)
     samples = set(np.linspace(0, len(drive) - 1, 6)[1:-1].astype(int).tolist())
-    result = run_drive(tracker, drive, progress=progress, with_view=samples)
+    result = run_drive(localizer, tracker, drive, progress=progress, with_view=samples)
     rate_hz = len(drive) / result.wall_s
     return result, evaluate_track(result.track(), drive, rate_hz)
 

@@ -48,10 +48,10 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     from pixloc_ros.core.network import export_official, save_checkpoint
     from pixloc_ros.training.export import export_torchscript, read_any
 
-    net, card = read_any(arguments.source)
+    net, aligner, card = read_any(arguments.source)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     if arguments.format == "folder":
-        identity = save_checkpoint(net, arguments.out, card, not arguments.full_precision)
+        identity = save_checkpoint(net, arguments.out, aligner, card, not arguments.full_precision)
         console.print(f"{arguments.out}: {net.architecture}, identity {identity[:12]}")
     elif arguments.format == "official":
         export_official(net, arguments.out)

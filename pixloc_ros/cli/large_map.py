@@ -11,6 +11,7 @@ import numpy as np
 from rich.console import Console
 
 from pixloc_ros.cli.support import open_drive, open_map, progress_bar
+from pixloc_ros.core.localizer import Localizer
 from pixloc_ros.core.tracker import Tracker
 from pixloc_ros.evaluation import report
 from pixloc_ros.evaluation.benchmark.large_map import (
@@ -45,7 +46,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     source = open_drive(arguments.drive)
-    network, _, config = open_map(arguments.map, arguments.checkpoint, device=arguments.device)
+    network, _, settings = open_map(arguments.map, arguments.checkpoint, device=arguments.device)
     folder = arguments.out / "map"
     shutil.rmtree(folder, ignore_errors=True)
     try:
@@ -53,7 +54,8 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
             stretched = stretch_map(arguments.map, folder, arguments.kilometres, progress)
             drive = stretch_drive(source, stretched, arguments.frames_per_copy)
             done = drive_through(
-                lambda opened: Tracker(network, opened, config, arguments.device),
+                lambda opened: Localizer(network, opened, settings.localizer, arguments.device),
+                Tracker(settings.tracker),
                 stretched,
                 drive,
                 arguments.cache_mb,

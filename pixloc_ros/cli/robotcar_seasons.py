@@ -13,7 +13,7 @@ from rich.console import Console
 from pixloc_ros.cli.support import open_map, progress_bar, run_command
 from pixloc_ros.core.errors import ConfigError
 from pixloc_ros.core.geometry import transforms
-from pixloc_ros.core.tracker import Tracker
+from pixloc_ros.core.localizer import Localizer
 from pixloc_ros.datasets.robotcar import seasons
 from pixloc_ros.evaluation.retrieval import localize_images, map_from_model
 from pixloc_ros.mapping.colmap import read_image_poses
@@ -124,7 +124,7 @@ def image_name(name: str) -> str:
 
 def run_evaluate(arguments: argparse.Namespace, console: Console) -> int:
     poses = read_image_poses(arguments.model)
-    network, feature_map, config = open_map(
+    network, feature_map, settings = open_map(
         arguments.map, arguments.checkpoint, device=arguments.device
     )
     T_map_world = map_from_model(feature_map, poses)
@@ -137,14 +137,15 @@ def run_evaluate(arguments: argparse.Namespace, console: Console) -> int:
         for name, starts in starts_of(arguments, names, poses).items()
     }
     metres, degrees = arguments.sigma or ((2.0, 5.0) if arguments.pairs else (0.3, 1.0))
-    tracker = Tracker(network, feature_map, config, arguments.device)
+    localizer = Localizer(network, feature_map, settings.localizer, arguments.device)
     with progress_bar(console) as progress:
         found = localize_images(
-            tracker,
+            localizer,
             [(query.name, query.camera) for query in queries],
             lambda name: read_image(arguments.root / "images" / name),
             proposals,
             (metres, np.radians(degrees)),
+            settings.tracker.gates,
             progress,
         )
     T_world_map = transforms.inverse(T_map_world)

@@ -16,7 +16,7 @@ from pixloc_ros.core.config import from_dict
 from pixloc_ros.core.errors import DataError, PixlocError
 from pixloc_ros.core.feature_map import FeatureMap
 from pixloc_ros.core.network import Checkpoint, load_checkpoint
-from pixloc_ros.core.tracker import TrackerConfig
+from pixloc_ros.core.process import Settings
 from pixloc_ros.datasets.dead_reckoning import with_simulated_odometry
 from pixloc_ros.datasets.drive import Drive
 from pixloc_ros.datasets.place import read_place
@@ -41,16 +41,16 @@ def open_drive(place: str, odometry: str = "recorded", skip_every: int = 0, seed
 
 def open_map(
     map_path: Path, checkpoint: str, config: Path | None = None, device: str = "cpu"
-) -> tuple[Checkpoint, FeatureMap, TrackerConfig]:
-    """What a tracker is made of; a map that was built with another checkpoint is refused.
+) -> tuple[Checkpoint, FeatureMap, Settings]:
+    """What a localizer and its tracker are made of; a map built with another checkpoint is refused.
 
-    config: YAML file of ``TrackerConfig``.
+    config: YAML file of ``Settings``.
     """
-    settings = yaml.safe_load(config.read_text()) if config else {}
-    tracker_config = from_dict(TrackerConfig, settings or {}, str(config or ""))
+    content = yaml.safe_load(config.read_text()) if config else {}
+    settings = from_dict(Settings, content or {}, str(config or ""))
     network = load_checkpoint(checkpoint, device)
     feature_map = FeatureMap.open(map_path, identity=network.identity, device=device)
-    return network, feature_map, tracker_config
+    return network, feature_map, settings
 
 
 @contextmanager

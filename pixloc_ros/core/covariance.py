@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from pixloc_ros.core.alignment import Alignment
+from pixloc_ros.core.geometry import transforms
 
 
-def tangent_covariance(alignment: Alignment, scale: float = 1.0) -> Tensor:
+def tangent_covariance(alignment: Alignment, scale: float = 1.0, with_prior: bool = True) -> Tensor:
     """Covariance (B, 6, 6) of T_rig_map in its tangent, times `scale`.
 
     The sandwich of an M-estimator (Huber 1967, White 1982)
@@ -30,31 +31,34 @@ def tangent_covariance(alignment: Alignment, scale: float = 1.0) -> Tensor:
     nothing is assumed about the noise of a feature. Noise of the query enters the feature gradients
     too, which this does not see: rough query features make the result too small.
 
+    with_prior: False leaves L out, which gives what the image alone says, for a filter that has
+    the prior already.
     A is the curvature, or the Gauss-Newton Hessian where outliers leave the curvature indefinite.
     Infinite on the diagonal (zero elsewhere) where the alignment failed or nothing can be inverted;
     never raises, never waits for the device.
     """
     count = alignment.num_valid.double()
-    filling = alignment.score.double() * (count / (count - 6).clamp_min(1))[:, None, None]
+    products = alignment.gradient_products.double()
+    meat = products * (count / (count - 6).clamp_min(1))[:, None, None]
     breads = [alignment.curvature.double(), alignment.hessian.double()]
-    if alignment.prior_information is not None:
+    if with_prior and alignment.prior_information is not None:
         information = alignment.prior_information.double()
         breads = [bread + information for bread in breads]
-        filling = filling + alignment.feature_sigma**2 * information
-    sharp, sharp_usable = _sandwich(breads[0], filling)
-    blunt, blunt_usable = _sandwich(breads[1], filling)
+        meat = meat + alignment.feature_sigma**2 * information
+    sharp, sharp_usable = _sandwich(breads[0], meat)
+    blunt, blunt_usable = _sandwich(breads[1], meat)
     covariance = scale * torch.where(sharp_usable[:, None, None], sharp, blunt)
     usable = (sharp_usable | blunt_usable) & ~alignment.failed
     unknown = torch.diag_embed(torch.full_like(covariance[..., 0], torch.inf))
     return torch.where(usable[:, None, None], covariance, unknown).to(alignment.hessian.dtype)
 
 
-def _sandwich(bread: Tensor, filling: Tensor) -> tuple[Tensor, Tensor]:
-    """bread^-1 filling bread^-1 (B, 6, 6) and where that could be computed (B)."""
-    finite = _all_finite(bread) & _all_finite(filling)
+def _sandwich(bread: Tensor, meat: Tensor) -> tuple[Tensor, Tensor]:
+    """bread^-1 meat bread^-1 (B, 6, 6) and where that could be computed (B)."""
+    finite = _all_finite(bread) & _all_finite(meat)
     identity = torch.eye(bread.shape[-1], dtype=bread.dtype, device=bread.device)
     factor, info = torch.linalg.cholesky_ex(torch.where(finite[:, None, None], bread, identity))
-    half = torch.cholesky_solve(filling, factor)
+    half = torch.cholesky_solve(meat, factor)
     covariance = torch.cholesky_solve(half.mT, factor)
     covariance = (covariance + covariance.mT) / 2
     return covariance, finite & (info == 0) & _all_finite(covariance)
@@ -79,7 +83,7 @@ def body_jacobian(T_map_rig: np.ndarray, T_base_rig: np.ndarray) -> np.ndarray:
     b = -T_base_rig[:3, :3].T @ T_base_rig[:3, 3]
     J = np.zeros((6, 6))
     J[:3, :3] = J[3:, 3:] = -R
-    J[:3, 3:] = R @ _hat(b)
+    J[:3, 3:] = R @ transforms.hat(b)
     return J
 
 
@@ -103,8 +107,3 @@ def tangent_information(
     of T_map_base in ROS order. Raises numpy.linalg.LinAlgError for a singular covariance."""
     J = body_jacobian(T_map_rig, T_base_rig)
     return J.T @ np.linalg.solve(covariance, J)
-
-
-def _hat(v: np.ndarray) -> np.ndarray:
-    x, y, z = v
-    return np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])

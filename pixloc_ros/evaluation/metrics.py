@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from pixloc_ros.core.tracker.tracker import ros_error
+from pixloc_ros.core.geometry import transforms
 from pixloc_ros.datasets.drive import Drive
 from pixloc_ros.evaluation.trajectory import Track
 
@@ -114,7 +114,7 @@ def recall(metres: np.ndarray, degrees: np.ndarray, frames: int) -> tuple[float,
 
 def normalised_errors(poses: np.ndarray, truth: np.ndarray, covariances: np.ndarray) -> np.ndarray:
     """(N,) normalised estimation error squared, e^T C^-1 e, of poses (N, 4, 4)."""
-    errors = np.stack([ros_error(T, reference) for T, reference in zip(poses, truth)])
+    errors = np.stack([transforms.error6(T, reference) for T, reference in zip(poses, truth)])
     return np.einsum("ni,ni->n", errors, np.linalg.solve(covariances, errors[..., None])[..., 0])
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from pixloc_ros.core.tracker import FrameResult, PointView, TrackState
+from pixloc_ros.core.frame import PointView
+from pixloc_ros.core.tracker import FrameResult, TrackState
 
 #: The feature residual is the distance of two unit vectors: 0 fits, 1 is an angle of 60 degrees.
 WORST_RESIDUAL = 1.0
@@ -29,8 +30,8 @@ def draw(image: np.ndarray, result: FrameResult) -> np.ndarray:
     """
     picture = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if image.ndim == 2 else image.copy()
     scale = max(picture.shape[1] / 640, 0.5)
-    if result.view is not None:
-        _draw_points(picture, result.view, scale)
+    for view in result.fix.views:
+        _draw_points(picture, view, scale)
     _draw_text(picture, result, scale)
     return picture
 
@@ -66,11 +67,12 @@ def _draw_points(picture: np.ndarray, view: PointView, scale: float) -> None:
 
 def _draw_text(picture: np.ndarray, result: FrameResult, scale: float) -> None:
     lines = [(result.state.value, _STATE_COLOURS[result.state])]
-    if result.num_points:
-        metres, radians = result.correction
+    fix = result.fix
+    if fix.num_points:
+        metres, radians = fix.correction
         lines[0] = (
-            f"{result.state.value}: {result.num_inliers}/{result.num_points} points, "
-            f"cost {result.cost:.3f}, moved {100 * metres:.1f} cm {np.degrees(radians):.2f} deg",
+            f"{result.state.value}: {fix.num_inliers}/{fix.num_points} points, "
+            f"cost {fix.cost:.3f}, moved {100 * metres:.1f} cm {np.degrees(radians):.2f} deg",
             lines[0][1],
         )
     lines += [(reason, _STATE_COLOURS[TrackState.COASTING]) for reason in result.reasons[:3]]

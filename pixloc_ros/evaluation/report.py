@@ -54,7 +54,7 @@ def timing_table(run: RunResult) -> Table:
     """Median and 95th percentile of each part of a frame's work, milliseconds."""
     parts: dict[str, list[float]] = {}
     for result in run.results:
-        for part, milliseconds in result.timings_ms.items():
+        for part, milliseconds in result.fix.timings_ms.items():
             parts.setdefault(part, []).append(milliseconds)
     rows = [
         (part, f"{np.median(values):.1f}", f"{np.percentile(values, 95):.1f}")
@@ -131,18 +131,18 @@ def write_frames(path: str | Path, run: RunResult) -> None:
             )
         )
         for r in run.results:
-            metres, radians = r.correction
+            metres, radians = r.fix.correction
             writer.writerow(
                 (
                     r.stamp_ns,
                     r.state.value,
                     int(r.accepted),
-                    r.num_points,
-                    r.num_inliers,
-                    f"{r.cost:.5f}",
+                    r.fix.num_points,
+                    r.fix.num_inliers,
+                    f"{r.fix.cost:.5f}",
                     f"{metres:.4f}",
                     f"{math.degrees(radians):.4f}",
-                    f"{r.timings_ms.get('total', math.nan):.2f}",
+                    f"{r.fix.timings_ms.get('total', math.nan):.2f}",
                     "; ".join(r.reasons),
                 )
             )
@@ -162,7 +162,7 @@ def sample_overlays(run: RunResult, longer_side: int = 960) -> dict[str, bytes]:
     """PNG by caption of the frames that were run ``with_view``, no larger than ``longer_side``."""
     pictures = {}
     for i, result in enumerate(run.results):
-        if result.view is None:
+        if not result.fix.views:
             continue
         canvas = draw(run.drive.image(i), result)
         factor = longer_side / max(canvas.shape[:2])

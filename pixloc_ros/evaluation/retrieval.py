@@ -9,18 +9,19 @@ import numpy as np
 
 from pixloc_ros.core.errors import DataError
 from pixloc_ros.core.feature_map import FeatureMap
+from pixloc_ros.core.frame import Frame
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.geometry.camera import Camera
-from pixloc_ros.core.tracker import Frame, Tracker
+from pixloc_ros.core.localizer import Localizer
+from pixloc_ros.core.tracker import GateConfig, judge
 
 Progress = Callable[[int, int, str], None]
-#: A frame's stamp; each image is a history of its own.
-_STAMP_NS = 1
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """What became of an image: T_map_cam (4, 4), aligned if `accepted`, else the first proposal."""
+    """Where an image was localized: T_map_cam (4, 4), aligned if `accepted`, else the first
+    proposal."""
 
     T_map_cam: np.ndarray
     accepted: bool
@@ -28,40 +29,35 @@ class Attempt:
 
 
 def localize_images(
-    tracker: Tracker,
+    localizer: Localizer,
     images: Sequence[tuple[str, Camera]],
     load: Callable[[str], np.ndarray],
     proposals: Mapping[str, Sequence[np.ndarray]],
     sigma: tuple[float, float],
+    gates: GateConfig = GateConfig(),
     progress: Progress | None = None,
 ) -> dict[str, Attempt]:
-    """Localize (name, camera) images from their proposed T_map_cam, taken in turn until one holds.
+    """Localize (name, camera) images from their proposed T_map_cam; the best of them is taken.
 
     sigma: metres and radians by which a proposal may be off (one standard deviation). Images
-    without a proposal are left out; an image that holds nowhere keeps its first proposal, as the
-    official evaluation does.
+    without a proposal are left out; an image whose best pose does not pass the gates keeps its
+    first proposal, as the official evaluation does.
     """
     covariance = np.diag(np.repeat(np.square(sigma), 3))
     found = {}
     for done, (name, camera) in enumerate(images, 1):
-        if proposals.get(name):
-            found[name] = _localize(tracker, load(name), camera, proposals[name], covariance)
+        if len(proposals.get(name, ())):
+            places = np.stack(list(proposals[name]))
+            frame = Frame(0, load(name), camera, np.eye(4))
+            features = localizer.look(frame.image)
+            uncertain = np.broadcast_to(covariance, (len(places), 6, 6))
+            fix = localizer.localize(features, frame, places, uncertain)
+            accepted = not judge(gates, fix, covariance)
+            pose = fix.T_map_base if accepted else places[0]
+            found[name] = Attempt(pose, accepted, fix.num_inliers)
         if progress:
             progress(done, len(images), "queries")
     return found
-
-
-def _localize(
-    tracker: Tracker, image: np.ndarray, camera: Camera, proposals, covariance: np.ndarray
-) -> Attempt:
-    for T_map_cam in proposals:
-        tracker.reset()
-        tracker.odometry.add(_STAMP_NS, np.eye(4))
-        tracker.set_pose(_STAMP_NS, T_map_cam, covariance)
-        result = tracker.process(Frame(_STAMP_NS, image, camera, np.eye(4)))
-        if result.accepted:
-            return Attempt(result.T_map_base, True, result.num_inliers)
-    return Attempt(proposals[0], False)
 
 
 def map_from_model(feature_map: FeatureMap, T_world_cam: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from pixloc_ros.core.errors import DataError
-from pixloc_ros.core.tracker import Frame, FrameResult, Tracker, TrackState
+from pixloc_ros.core.frame import Frame
+from pixloc_ros.core.localizer import Localizer
+from pixloc_ros.core.process import process_frame
+from pixloc_ros.core.tracker import FrameResult, Tracker, TrackState
 from pixloc_ros.datasets.drive import Drive
 from pixloc_ros.evaluation.trajectory import Track
 
@@ -34,11 +37,12 @@ class RunResult:
             poses=np.stack([r.T_map_base if r else no_pose for r in located]),
             tracking=np.array([r.state is TrackState.TRACKING for r in self.results]),
             covariances=np.stack([r.covariance if r else no_covariance for r in located]),
-            latencies_ms=np.array([r.timings_ms.get("total", np.nan) for r in self.results]),
+            latencies_ms=np.array([r.fix.timings_ms.get("total", np.nan) for r in self.results]),
         )
 
 
 def run_drive(
+    localizer: Localizer,
     tracker: Tracker,
     drive: Drive,
     initial: str | np.ndarray = "ground_truth",
@@ -71,7 +75,7 @@ def run_drive(
             tracker.odometry.add(int(odometry.stamps_ns[k]), odometry.T_odom_base[k])
         fed = max(fed, covered)
         frame = Frame(stamp_ns, drive.image(i), drive.camera, drive.T_base_cam)
-        results.append(tracker.process(frame, with_view=i in with_view))
+        results.append(process_frame(localizer, tracker, frame, with_view=i in with_view))
         if progress:
             progress(i + 1, len(drive), "frames")
     return RunResult(drive, tuple(results), time.perf_counter() - begin)

@@ -83,11 +83,11 @@ def pose_status(name: str, statistics: Statistics, state: TrackState) -> Diagnos
     if result is not None:
         values.update(
             reasons="; ".join(result.reasons) or "none",
-            points=result.num_points,
-            inliers=result.num_inliers,
-            cost=result.cost,
-            correction_m=result.correction[0],
-            correction_deg=math.degrees(result.correction[1]),
+            points=result.fix.num_points,
+            inliers=result.fix.num_inliers,
+            cost=result.fix.cost,
+            correction_m=result.fix.correction[0],
+            correction_deg=math.degrees(result.fix.correction[1]),
         )
         if result.reasons and state in (TrackState.COASTING, TrackState.LOST):
             message += f" ({result.reasons[0]})"
@@ -134,7 +134,7 @@ def timing_status(name: str, statistics: Statistics, busy_s: float, now: float) 
         p50, p95 = np.percentile(statistics.latencies, [50, 95])
         values.update(latency_p50_ms=1e3 * p50, latency_p95_ms=1e3 * p95)
     if statistics.result is not None:
-        values.update({f"{part}_ms": ms for part, ms in statistics.result.timings_ms.items()})
+        values.update({f"{part}_ms": ms for part, ms in statistics.result.fix.timings_ms.items()})
     if busy_s > STALLED_AFTER:
         return _status(
             name, ERROR, f"the worker has been busy with one frame for {busy_s:.0f} s", **values

@@ -20,6 +20,7 @@ from std_srvs.srv import Trigger
 
 from pixloc_ros.core.errors import ConfigError, DataError, PixlocError
 from pixloc_ros.core.feature_map import FeatureMap
+from pixloc_ros.core.localizer import Localizer
 from pixloc_ros.core.network import load_checkpoint
 from pixloc_ros.core.tracker import Tracker
 from pixloc_ros.ros.diagnostics import lifecycle_status
@@ -57,6 +58,7 @@ class LocalizerNode(LifecycleNode):
         declare_parameters(self)
         self.error = ""
         self._settings: NodeParameters | None = None
+        self._localizer: Localizer | None = None
         self._tracker: Tracker | None = None
         self._map: FeatureMap | None = None
         self._tree: TransformTree | None = None
@@ -87,7 +89,8 @@ class LocalizerNode(LifecycleNode):
         device = pick_device(p.device)
         checkpoint = load_checkpoint(p.checkpoint, device)
         feature_map = FeatureMap.open(p.map, checkpoint.identity, device)
-        self._tracker = Tracker(checkpoint, feature_map, p.tracker, device)
+        self._localizer = Localizer(checkpoint, feature_map, p.localizer, device)
+        self._tracker = Tracker(p.tracker)
         self._settings, self._map = p, feature_map
         self._tree = TransformTree(self, p.global_frame_id, p.odom_frame_id)
         self._outputs = Outputs(self, p)
@@ -100,10 +103,16 @@ class LocalizerNode(LifecycleNode):
 
     @_logged
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._tracker.warm_up(640, 480)
+        self._localizer.warm_up(640, 480)
         returned = super().on_activate(state)
         self._session = Session(
-            self, self._settings, self._tracker, self._tree, self._outputs, self._steady
+            self,
+            self._settings,
+            self._localizer,
+            self._tracker,
+            self._tree,
+            self._outputs,
+            self._steady,
         )
         self._outputs.publish_points(
             self._map.point_cloud(self._settings.map_points_limit),
@@ -159,7 +168,7 @@ class LocalizerNode(LifecycleNode):
         if self._tree is not None:
             self._tree.destroy()
             self._outputs.destroy()
-        self._tree = self._outputs = self._tracker = self._map = None
+        self._tree = self._outputs = self._localizer = self._tracker = self._map = None
 
     def _start(self) -> None:
         """Autostart, once the executor runs."""

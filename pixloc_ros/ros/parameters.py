@@ -13,6 +13,7 @@ from rclpy.node import Node
 
 from pixloc_ros.core.config import from_dict
 from pixloc_ros.core.errors import ConfigError
+from pixloc_ros.core.localizer import LocalizerConfig
 from pixloc_ros.core.tracker import TrackerConfig
 
 
@@ -76,6 +77,7 @@ class NodeParameters:
     map_points_limit: int = _within(100_000, 0, 10_000_000)
     path_spacing: float = _within(0.2, 0.0, 100.0)
     path_length: int = _within(2000, 0, 100_000)
+    localizer: LocalizerConfig = field(default_factory=LocalizerConfig)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
 
     def __post_init__(self):
@@ -106,20 +108,29 @@ def read_parameters(node: Node) -> NodeParameters:
     _refuse_unknown(node, names)
     tree: dict = {}
     for name in names:
+        value = node.get_parameter(name).value
+        if value is None:
+            continue  # one whose default is stored with the checkpoint
         *path, leaf = name.split(".")
         branch = tree
         for step in path:
             branch = branch.setdefault(step, {})
-        branch[leaf] = _from_ros(node.get_parameter(name).value)
+        branch[leaf] = _from_ros(value)
     return from_dict(NodeParameters, tree)
 
 
 def flatten(config, prefix: str = ""):
-    """Yield (dotted name, default, description, range or None) of every leaf of a dataclass."""
+    """Yield (dotted name, default, description, range or None) of every leaf of a dataclass.
+
+    The default is None where it is stored with the checkpoint.
+    """
     descriptions = field_descriptions(type(config))
     for item in dataclasses.fields(config):
         value = getattr(config, item.name)
-        if dataclasses.is_dataclass(value):
+        if "of" in item.metadata:
+            for name, text in field_descriptions(item.metadata["of"]).items():
+                yield f"{prefix}{item.name}.{name}", None, text, None
+        elif dataclasses.is_dataclass(value):
             yield from flatten(value, f"{prefix}{item.name}.")
         else:
             yield (
@@ -153,7 +164,8 @@ def field_descriptions(cls: type) -> dict[str, str]:
 
 def _descriptor(default, description: str, limits) -> ParameterDescriptor:
     # An empty list has no element type, so ROS could not check one that is set later.
-    descriptor = ParameterDescriptor(description=description, dynamic_typing=default == ())
+    dynamic = default is None or default == ()
+    descriptor = ParameterDescriptor(description=description, dynamic_typing=dynamic)
     if limits and isinstance(default, int):
         descriptor.integer_range = [IntegerRange(from_value=limits[0], to_value=limits[1])]
     elif limits:

@@ -9,7 +9,10 @@ import numpy as np
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from pixloc_ros.core.errors import DataError
-from pixloc_ros.core.tracker import Frame, FrameResult, Tracker
+from pixloc_ros.core.frame import Frame
+from pixloc_ros.core.localizer import Localizer
+from pixloc_ros.core.process import process_frame
+from pixloc_ros.core.tracker import FrameResult, Tracker
 from pixloc_ros.evaluation.overlay import draw
 from pixloc_ros.ros.conversions import camera_from_info, image_to_array, to_ns
 
@@ -45,8 +48,14 @@ class FramePipeline:
     """
 
     def __init__(
-        self, tracker: Tracker, extrinsics: Extrinsics, rectified: bool, odom_timeout_s: float
+        self,
+        localizer: Localizer,
+        tracker: Tracker,
+        extrinsics: Extrinsics,
+        rectified: bool,
+        odom_timeout_s: float,
     ):
+        self._localizer = localizer
         self._tracker = tracker
         self._extrinsics = extrinsics
         self._rectified = rectified
@@ -67,9 +76,8 @@ class FramePipeline:
         except DataError as error:
             return Outcome(stamp_ns, bad_input=bad_input, problem=str(error))
         self._tracker.odometry.wait_until(stamp_ns, self._odom_timeout_s)
-        result = self._tracker.process(
-            Frame(stamp_ns, image, camera, T_base_cam), with_view=job.draw
-        )
+        frame = Frame(stamp_ns, image, camera, T_base_cam)
+        result = process_frame(self._localizer, self._tracker, frame, with_view=job.draw)
         picture = draw(image, result) if job.draw else None
         return Outcome(stamp_ns, result, camera_frame=frame_id, picture=picture)
 

@@ -19,6 +19,7 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from pixloc_ros.core.errors import DataError
+from pixloc_ros.core.localizer import Localizer
 from pixloc_ros.core.tracker import FrameResult, Tracker, TrackState
 from pixloc_ros.ros import diagnostics
 from pixloc_ros.ros.conversions import (
@@ -52,6 +53,7 @@ class Session:
         self,
         node: LifecycleNode,
         parameters: NodeParameters,
+        localizer: Localizer,
         tracker: Tracker,
         tree: TransformTree,
         outputs: Outputs,
@@ -68,7 +70,11 @@ class Session:
         self._guard = node.create_guard_condition(self._take_outcomes)
         self._worker = Worker(
             FramePipeline(
-                tracker, self._extrinsics, parameters.image_is_rectified, parameters.odom_timeout
+                localizer,
+                tracker,
+                self._extrinsics,
+                parameters.image_is_rectified,
+                parameters.odom_timeout,
             ),
             self._deliver,
         )

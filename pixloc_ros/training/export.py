@@ -7,6 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from pixloc_ros.core.alignment import AlignerConfig
+from pixloc_ros.core.config import from_dict
 from pixloc_ros.core.errors import CheckpointError
 from pixloc_ros.core.network import PixLocNet, load_checkpoint, save_checkpoint
 
@@ -15,28 +17,31 @@ STATE = "state.pt"
 
 def save_trained(run: Path, folder: Path, validation: dict[str, float]) -> str:
     """The network of a training run as a checkpoint folder in half precision; its identity."""
-    net, card = read_trained(run / STATE)
-    return save_checkpoint(net, folder, {**card, "validation": validation}, half_precision=True)
+    net, aligner, card = read_trained(run / STATE)
+    card = {**card, "validation": validation}
+    return save_checkpoint(net, folder, aligner, card, half_precision=True)
 
 
-def read_any(source: str) -> tuple[PixLocNet, dict]:
-    """Network, unfused, and card of a training run (its folder or state), or of any checkpoint."""
+def read_any(source: str) -> tuple[PixLocNet, AlignerConfig, dict]:
+    """Network, unfused, alignment settings and card: of a training run (its folder or state), or of
+    any checkpoint."""
     path = Path(source)
     if path.is_dir() and (path / STATE).is_file():
         return read_trained(path / STATE)
     if path.is_file() and path.name == STATE:
         return read_trained(path)
     checkpoint = load_checkpoint(source, inference=False)
-    return checkpoint.net, checkpoint.card
+    return checkpoint.net, checkpoint.aligner, checkpoint.card
 
 
-def read_trained(path: Path) -> tuple[PixLocNet, dict]:
-    """Network and card of a training state, at whatever step it was written."""
+def read_trained(path: Path) -> tuple[PixLocNet, AlignerConfig, dict]:
+    """Network, alignment settings and card of a training state, at whatever step it was written."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         settings = {key: value for key, value in state["network"].items() if key != "strides"}
         net = PixLocNet(state["architecture"], **settings).eval()
         net.load_state_dict(state["model"])
+        aligner = from_dict(AlignerConfig, state["config"]["aligner"])
     except Exception as error:  # an arbitrary file may fail in any way
         reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
         raise CheckpointError(f"{path}: not a readable training state ({reason[0]})") from error
@@ -46,7 +51,7 @@ def read_trained(path: Path) -> tuple[PixLocNet, dict]:
         "step": state["step"],
         "skipped_steps": state["skipped"],
     }
-    return net, card
+    return net, aligner, card
 
 
 class _PlainExtractor(nn.Module):

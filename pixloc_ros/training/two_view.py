@@ -10,6 +10,7 @@ from torch import Tensor
 from pixloc_ros.core.alignment import (
     AlignerConfig,
     Alignment,
+    Problem,
     QueryLevel,
     ReferenceLevel,
     align,
@@ -51,17 +52,15 @@ def align_pairs(
         query.append(
             QueryLevel(level.features[count:, None], level.confidence[count:, None], level.stride)
         )
-    camera = batch.camera_query[:, None]
     identity = Pose.identity((count, 1), device=batch.points.device, dtype=batch.points.dtype)
-    alignment = align(
-        batch.T_init,
-        batch.points[:, None],
-        mask[:, None],
-        reference,
-        query,
-        camera,
-        identity,
-        net.damping(),
-        config,
+    problem = Problem(
+        points=batch.points[:, None],
+        mask=mask[:, None],
+        reference=reference,
+        query=query,
+        cameras=batch.camera_query[:, None],
+        T_cam_rig=identity,
+        damping=net.damping(),
     )
+    alignment = align(batch.T_init, problem, config)
     return alignment, mask

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pixloc_ros.cli import benchmark
-from pixloc_ros.core.feature_map import FeatureMap
+from pixloc_ros.core.feature_map import FeatureMap, SelectionConfig
 from pixloc_ros.datasets.folder import read_drive
 from pixloc_ros.evaluation.benchmark.large_map import stretch_drive, stretch_map
 
@@ -25,7 +25,8 @@ def test_every_copy_is_the_map_again(street, tmp_path):
     far = T.copy()
     far[:3, 3] += 2 * stretched.shift
     near, there = (
-        m.visible_points(x, drive.camera, max_keyframes=1) for m, x in ((one, T), (large, far))
+        m.visible_points(x, drive.camera, SelectionConfig(max_keyframes=1))
+        for m, x in ((one, T), (large, far))
     )
     np.testing.assert_array_equal(there.point_ids, near.point_ids)
     np.testing.assert_allclose(

@@ -9,6 +9,7 @@ import torch
 from pixloc_ros.core.alignment import (
     AlignerConfig,
     PosePrior,
+    Problem,
     QueryLevel,
     ReferenceLevel,
     align,
@@ -37,7 +38,7 @@ def smooth(generator, channels):
     )
 
 
-class Problem:
+class Scene:
     """One camera at the identity, smooth maps, noise-free features of the points."""
 
     def __init__(self, points=200, seed=0):
@@ -62,13 +63,15 @@ class Problem:
         with torch.inference_mode():
             return align(
                 Pose.identity((runs,)),
-                self.points,
-                mask,
-                [reference],
-                [query],
-                self.camera[None, None],
-                Pose.identity((1, 1)),
-                torch.full((1, 6), 1e-5),
+                Problem(
+                    self.points,
+                    mask,
+                    [reference],
+                    [query],
+                    self.camera[None, None],
+                    Pose.identity((1, 1)),
+                    torch.full((1, 6), 1e-5),
+                ),
                 config,
                 prior,
             )
@@ -100,7 +103,7 @@ NEES = (5.0, 8.0)
 
 @pytest.mark.parametrize("sigma, rank", [(0.02, 8), (0.15, 8), (0.15, 2)])
 def test_stated_covariance_is_the_observed_one(sigma, rank):
-    problem = Problem()
+    problem = Scene()
     result = problem.run(RUNS, problem.noise(RUNS, sigma, rank))
     assert not result.failed.any()
     ratio, nees = consistency(tangent_error(result.T_rig_map), tangent_covariance(result).double())
@@ -109,7 +112,7 @@ def test_stated_covariance_is_the_observed_one(sigma, rank):
 
 
 def test_outliers_are_part_of_the_statement():
-    problem = Problem()
+    problem = Scene()
     noise = problem.noise(RUNS, 0.05)
     outliers = torch.rand(noise.shape[:-1], generator=problem.generator) < 0.2
     noise = torch.where(outliers[..., None], problem.noise(RUNS, 0.5), noise)
@@ -121,7 +124,7 @@ def test_outliers_are_part_of_the_statement():
 
 def test_noise_of_the_query_map():
     """Per pixel of the query map. It enters the feature gradients too, hence the wider limits."""
-    problem = Problem()
+    problem = Scene()
     errors, covariances = [], []
     for _ in range(100):
         noise = 0.02 * torch.randn(problem.query.features.shape, generator=problem.generator)
@@ -138,11 +141,13 @@ def test_noise_of_the_query_map():
 def test_with_a_prior_of_comparable_weight():
     """Priors drawn around the truth with the covariance they state, features weighed as noisy as
     they are: half of the variance should go."""
-    problem, runs = Problem(), RUNS
+    problem, runs = Scene(), RUNS
     noise = problem.noise(runs, 0.1)
     result = problem.run(runs, noise)
     alone = tangent_covariance(result).double().mean(0)
-    variance = torch.linalg.solve(result.curvature.mean(0), result.score.mean(0)).trace() / 6
+    variance = (
+        torch.linalg.solve(result.curvature.mean(0), result.gradient_products.mean(0)).trace() / 6
+    )
     config = dataclasses.replace(CONFIG, feature_sigma=variance.sqrt().item())
     draws = torch.randn(runs, 6, generator=problem.generator).double()
     centres = Pose.identity((runs,)).retract((draws @ torch.linalg.cholesky(alone).mT).float())
@@ -157,7 +162,7 @@ def test_with_a_prior_of_comparable_weight():
 
 
 def test_unusable_results_are_infinitely_uncertain():
-    problem = Problem()
+    problem = Scene()
     flat = problem.query._replace(features=torch.ones_like(problem.query.features))
     broken = problem.query._replace(features=problem.query.features * float("nan"))
     for query in (flat, broken):

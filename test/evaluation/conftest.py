@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pixloc_ros.core.frame import Fix, PointView
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.geometry.camera import Camera
-from pixloc_ros.core.tracker import FrameResult, OdometryBuffer, PointView, TrackState
+from pixloc_ros.core.tracker import FrameResult, OdometryBuffer, Prediction, TrackState
 from pixloc_ros.datasets.drive import T_BODY_OPTICAL, Drive, Odometry
 
 
@@ -37,7 +38,8 @@ def curve(frames: int = 20) -> Drive:
 
 
 class NoisyTracker:
-    """Answers with the truth plus Gaussian noise of a stated covariance; keeps the calls it got."""
+    """Answers with the truth plus Gaussian noise of a stated covariance, whatever the localizer
+    (it plays that too) has found; keeps the calls it got."""
 
     def __init__(self, drive: Drive, sigma_m=0.02, sigma_rad=0.001, lose=()):
         self.odometry = OdometryBuffer()
@@ -58,20 +60,23 @@ class NoisyTracker:
     def set_pose(self, stamp_ns, T_map_base, covariance=None):
         self.calls.append(("set_pose", stamp_ns))
 
-    def process(self, frame, with_view=False):
-        self.calls.append(("process", frame.stamp_ns))
+    def predict(self, stamp_ns):
+        self.calls.append(("process", stamp_ns))
+        i = int(np.searchsorted(self._drive.stamps_ns, stamp_ns))
+        T_map_base = self._drive.T_map_base[i]
+        return Prediction(stamp_ns, None, T_map_base=T_map_base, covariance=np.eye(6))
+
+    def look(self, image):
+        return image
+
+    def localize(self, features, frame, prior, covariance, with_views=False):
         i = int(np.searchsorted(self._drive.stamps_ns, frame.stamp_ns))
-        timings = {"network": 30.0 + i, "align": 10.0, "total": 42.0 + i}
-        if i in self._lose:
-            return FrameResult(
-                frame.stamp_ns, TrackState.LOST, reasons=("lost",), timings_ms=timings
-            )
         noise = self._random.normal(size=6) * self._sigma
-        T = self._drive.T_map_base[i].copy()
+        T = prior.copy()
         T[:3, 3] += noise[:3]
         T[:3, :3] = transforms.exp(np.concatenate([np.zeros(3), noise[3:]]))[:3, :3] @ T[:3, :3]
-        view = None
-        if with_view:
+        views = ()
+        if with_views:
             pixels = self._random.uniform([-20, -20], [340, 260], (200, 2))
             pixels[0] = np.nan
             view = PointView(
@@ -80,20 +85,25 @@ class NoisyTracker:
                 self._random.uniform(0, 1, 200),
                 self._random.random(200) > 0.2,
             )
-        return FrameResult(
-            frame.stamp_ns,
-            TrackState.TRACKING,
-            True,
+            views = (view,)
+        return Fix(
             T,
             np.diag(self._sigma**2),
-            np.eye(4),
-            (),
-            200,
-            150,
-            0.03,
-            (0.05, 0.002),
-            timings,
-            view,
+            np.diag(self._sigma**2),
+            update=np.array([0.05, 0, 0, 0, 0, 0.002]),
+            num_points=200,
+            num_inliers=150,
+            cost=0.03,
+            views=views,
+            timings_ms={"network": 30.0 + i, "align": 10.0, "total": 42.0 + i},
+        )
+
+    def update(self, prediction, fix):
+        stamp_ns = prediction.stamp_ns
+        if int(np.searchsorted(self._drive.stamps_ns, stamp_ns)) in self._lose:
+            return FrameResult(stamp_ns, TrackState.LOST, reasons=("lost",), fix=fix)
+        return FrameResult(
+            stamp_ns, TrackState.TRACKING, True, fix.T_map_base, fix.covariance, np.eye(4), (), fix
         )
 
 
@@ -104,4 +114,10 @@ def make_drive():
 
 @pytest.fixture
 def noisy_tracker():
-    return NoisyTracker
+    """noisy_tracker(drive, ...): localizer and tracker, as `run_drive` takes them."""
+
+    def make(*arguments, **settings):
+        both = NoisyTracker(*arguments, **settings)
+        return both, both
+
+    return make

@@ -59,14 +59,14 @@ def test_poses_of_other_stamps_do_not_count(make_drive):
 
 def test_an_honest_covariance_has_a_normalised_error_of_six(make_drive, noisy_tracker):
     drive = make_drive(frames=500)
-    metrics = evaluate_track(run_drive(noisy_tracker(drive), drive).track(), drive)
+    metrics = evaluate_track(run_drive(*noisy_tracker(drive), drive).track(), drive)
     assert metrics.nees_mean == pytest.approx(6.0, abs=0.6)
     assert metrics.nees_inside_95 == pytest.approx(0.95, abs=0.04)
 
 
 def test_without_ground_truth_the_share_tracked_remains(make_drive, noisy_tracker):
     drive = make_drive()
-    track = run_drive(noisy_tracker(drive, lose=(0,)), drive).track()
+    track = run_drive(*noisy_tracker(drive, lose=(0,)), drive).track()
     metrics = evaluate_track(track, replace(drive, T_map_base=None))
     assert metrics.tracking == 0.95 and np.isnan(metrics.position_median_m)
     assert metrics.latency_p50_ms == pytest.approx(51.5)

@@ -16,7 +16,7 @@ from pixloc_ros.evaluation.runner import run_drive
 
 def test_page_stands_alone(tmp_path, make_drive, noisy_tracker):
     drive = make_drive()
-    run = run_drive(noisy_tracker(drive, lose=(4,)), drive, with_view={2, 9})
+    run = run_drive(*noisy_tracker(drive, lose=(4,)), drive, with_view={2, 9})
     tables = [
         report.metrics_table("Drive", {"offline": evaluate_track(run.track(), drive, 12.0)}),
         report.timing_table(run),
@@ -31,7 +31,7 @@ def test_page_stands_alone(tmp_path, make_drive, noisy_tracker):
 
 def test_a_drive_without_ground_truth_still_gets_its_pictures(tmp_path, make_drive, noisy_tracker):
     drive = make_drive()
-    run = run_drive(noisy_tracker(drive), replace(drive, T_map_base=None), initial=np.eye(4))
+    run = run_drive(*noisy_tracker(drive), replace(drive, T_map_base=None), initial=np.eye(4))
     assert len(report.run_pictures(run.drive, [run.track()])) == 2
     table = report.metrics_table("Drive", {"x": evaluate_track(run.track(), run.drive)})
     assert "position error largest" not in [row[0] for row in table.rows]
@@ -39,7 +39,7 @@ def test_a_drive_without_ground_truth_still_gets_its_pictures(tmp_path, make_dri
 
 def test_json_has_no_nan(tmp_path, make_drive, noisy_tracker):
     metrics = evaluate_track(
-        run_drive(noisy_tracker(make_drive()), make_drive()).track(), make_drive()
+        run_drive(*noisy_tracker(make_drive()), make_drive()).track(), make_drive()
     )
     report.write_json(tmp_path / "m.json", {"live": metrics.to_dict(), "n": np.int64(3)})
     content = json.loads((tmp_path / "m.json").read_text())
@@ -48,7 +48,7 @@ def test_json_has_no_nan(tmp_path, make_drive, noisy_tracker):
 
 def test_frames_csv_has_a_line_per_frame(tmp_path, make_drive, noisy_tracker):
     drive = make_drive()
-    report.write_frames(tmp_path / "f.csv", run_drive(noisy_tracker(drive, lose=(1,)), drive))
+    report.write_frames(tmp_path / "f.csv", run_drive(*noisy_tracker(drive, lose=(1,)), drive))
     lines = (tmp_path / "f.csv").read_text().splitlines()
     assert len(lines) == 21 and ",lost,0," in lines[2]
 
@@ -57,7 +57,7 @@ def test_overlay_keeps_the_image_and_colours_by_residual(make_drive, noisy_track
     drive = make_drive()
     image = drive.image(0).copy()
     before = image.copy()
-    result = run_drive(noisy_tracker(drive), drive, with_view={0}).results[0]
+    result = run_drive(*noisy_tracker(drive), drive, with_view={0}).results[0]
     picture = draw(image, result)
     assert picture.shape == (240, 320, 3) and np.array_equal(image, before)
     assert (picture[..., 0].astype(int) - picture[..., 2] > 100).sum() > 50, "some red"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pixloc_ros.core.errors import DataError
+from pixloc_ros.core.frame import Fix
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.evaluation.retrieval import localize_images, map_from_model
 
@@ -33,38 +34,47 @@ def test_where_a_map_lies_in_its_model():
         map_from_model(a_map({"other.jpg": np.eye(4)}), WORLD)
 
 
-class Tracker:
-    """Accepts a prior near x = 5 and puts it right; remembers what it was asked."""
+class Localizer:
+    """Scores the prior nearest to x = 5 highest and puts it right; the gates accept it if it was
+    near. Remembers what it was asked."""
 
     def __init__(self):
-        self.odometry = SimpleNamespace(add=lambda stamp, T: None)
-        self.asked = []
+        self.looked, self.asked = 0, []
 
-    def reset(self):
-        self.asked.append("reset")
+    def look(self, image):
+        self.looked += 1
 
-    def set_pose(self, stamp_ns, T, covariance):
-        self.asked.append(float(T[0, 3]))
+    def localize(self, features, frame, prior, covariance):
+        self.asked.append(prior[:, 0, 3].tolist())
         self.covariance = covariance
-
-    def process(self, frame):
-        accepted = abs(self.asked[-1] - 5) < 1
-        T = transforms.exp(np.array([5.0, 0, 0, 0, 0, 0])) if accepted else None
-        return SimpleNamespace(accepted=accepted, T_map_base=T, num_inliers=42)
+        place = int(np.argmin(np.abs(prior[:, 0, 3] - 5)))
+        near = abs(prior[place, 0, 3] - 5) < 1
+        tight = np.diag([0.01**2] * 6)
+        return Fix(
+            at(5.0),
+            tight,
+            tight,
+            place=place,
+            update=np.zeros(6),
+            num_points=100,
+            num_inliers=42 if near else 0,
+            cost=0.03,
+        )
 
 
 def at(x: float) -> np.ndarray:
     return transforms.exp(np.array([x, 0, 0, 0, 0, 0]))
 
 
-def test_proposals_are_tried_in_turn():
-    tracker = Tracker()
+def test_the_best_of_the_proposals_is_taken_and_each_image_seen_once():
+    localizer = Localizer()
     proposals = {"a": [at(0), at(5.5), at(4.9)], "b": [at(1), at(2)], "c": []}
     found = localize_images(
-        tracker, [(name, None) for name in "abcd"], lambda name: None, proposals, (2.0, 0.1)
+        localizer, [(name, None) for name in "abcd"], lambda name: None, proposals, (2.0, 0.1)
     )
-    assert tracker.asked == ["reset", 0.0, "reset", 5.5, "reset", 1.0, "reset", 2.0]
+    assert localizer.asked == [[0.0, 5.5, 4.9], [1.0, 2.0]] and localizer.looked == 2
     assert set(found) == {"a", "b"}
     assert found["a"].accepted and found["a"].T_map_cam[0, 3] == 5 and found["a"].num_inliers == 42
     assert not found["b"].accepted and found["b"].T_map_cam[0, 3] == 1
-    np.testing.assert_allclose(np.diag(tracker.covariance), [4, 4, 4, 0.01, 0.01, 0.01])
+    assert localizer.covariance.shape == (2, 6, 6)
+    np.testing.assert_allclose(np.diag(localizer.covariance[0]), [4, 4, 4, 0.01, 0.01, 0.01])

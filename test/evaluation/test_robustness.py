@@ -15,6 +15,7 @@ from rich.console import Console
 
 from pixloc_ros.cli import robustness
 from pixloc_ros.core.errors import ConfigError, DataError
+from pixloc_ros.core.feature_map import SelectionConfig
 from pixloc_ros.core.network import load_checkpoint
 from pixloc_ros.datasets.folder import write_drive
 from pixloc_ros.evaluation.benchmark.priors import Disturbance
@@ -163,7 +164,7 @@ def test_a_thinned_map_gives_points_of_the_references_left_alone(scene, gray_map
     T = scene.queries.T_map_cam[2]
     points = few.visible_points(T, scene.queries.camera)
     assert set(points.keyframes) <= {0, 1} and len(points.points) > 30
-    full = gray_map.visible_points(T, scene.queries.camera, budget=10_000)
+    full = gray_map.visible_points(T, scene.queries.camera, SelectionConfig(point_budget=10_000))
     row_of = {int(i): row for row, i in enumerate(full.point_ids)}
     both = [(k, row_of[int(i)]) for k, i in enumerate(points.point_ids) if int(i) in row_of]
     assert len(both) > 20

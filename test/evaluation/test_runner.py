@@ -11,8 +11,8 @@ from pixloc_ros.evaluation.runner import run_drive
 
 def test_odometry_covers_a_frame_and_never_runs_ahead(make_drive, noisy_tracker):
     drive = make_drive()
-    tracker = noisy_tracker(drive)
-    run = run_drive(tracker, drive)
+    localizer, tracker = noisy_tracker(drive)
+    run = run_drive(localizer, tracker, drive)
     assert tracker.calls[:2] == [("reset", 0), ("set_pose", int(drive.stamps_ns[0]))]
     newest = 0
     for what, stamp in tracker.calls[2:]:
@@ -26,7 +26,7 @@ def test_odometry_covers_a_frame_and_never_runs_ahead(make_drive, noisy_tracker)
 
 def test_the_track_keeps_gaps_as_nan(make_drive, noisy_tracker):
     drive = make_drive()
-    track = run_drive(noisy_tracker(drive, lose=(3, 4)), drive, with_view={7}).track()
+    track = run_drive(*noisy_tracker(drive, lose=(3, 4)), drive, with_view={7}).track()
     assert np.flatnonzero(np.isnan(track.poses[:, 0, 0])).tolist() == [3, 4]
     assert np.flatnonzero(~track.tracking).tolist() == [3, 4]
     assert track.latencies_ms[5] == 47.0
@@ -34,16 +34,16 @@ def test_the_track_keeps_gaps_as_nan(make_drive, noisy_tracker):
 
 def test_progress_and_views(make_drive, noisy_tracker):
     drive, seen = make_drive(), []
-    run = run_drive(noisy_tracker(drive), drive, progress=lambda *a: seen.append(a), with_view={7})
+    run = run_drive(*noisy_tracker(drive), drive, progress=lambda *a: seen.append(a), with_view={7})
     assert seen[-1] == (20, 20, "frames")
-    assert [i for i, r in enumerate(run.results) if r.view is not None] == [7]
+    assert [i for i, r in enumerate(run.results) if r.fix.views] == [7]
 
 
 def test_it_says_what_a_drive_lacks(make_drive, noisy_tracker):
     drive = make_drive()
-    tracker = noisy_tracker(drive)
+    localizer, tracker = noisy_tracker(drive)
     with pytest.raises(DataError, match="no odometry"):
-        run_drive(tracker, replace(drive, odometry=None))
+        run_drive(localizer, tracker, replace(drive, odometry=None))
     with pytest.raises(DataError, match="no ground truth"):
-        run_drive(tracker, replace(drive, T_map_base=None))
-    run_drive(tracker, replace(drive, T_map_base=None), initial=np.eye(4))
+        run_drive(localizer, tracker, replace(drive, T_map_base=None))
+    run_drive(localizer, tracker, replace(drive, T_map_base=None), initial=np.eye(4))

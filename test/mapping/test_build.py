@@ -15,7 +15,7 @@ from pixloc_ros.cli import build_map as build_map_cli
 from pixloc_ros.cli import map_info
 from pixloc_ros.core.alignment import sample_reference
 from pixloc_ros.core.errors import ConfigError, DataError, MapError
-from pixloc_ros.core.feature_map import FeatureMap
+from pixloc_ros.core.feature_map import FeatureMap, SelectionConfig
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.image import prepare_image
 from pixloc_ros.core.network import load_checkpoint
@@ -56,7 +56,9 @@ def test_the_map_holds_the_features_at_the_projections(built, drive, model_dir, 
     name = feature_map.keyframe_names()[row]
     T = feature_map.keyframe_poses()[row]
     np.testing.assert_allclose(T, drive.T_map_cam[drive.names.index(name)], atol=1e-9)
-    found = feature_map.visible_points(T, drive.camera, budget=10_000, max_keyframes=1)
+    found = feature_map.visible_points(
+        T, drive.camera, SelectionConfig(point_budget=10_000, max_keyframes=1)
+    )
     model = read_model(model_dir)
     points = model.points[np.searchsorted(model.point_ids, found.point_ids)]
     np.testing.assert_allclose(found.points.numpy() + found.origin, points, atol=1e-5)
@@ -151,7 +153,7 @@ def test_few_points_per_keyframe_are_spread(drive, model_dir, checkpoint, tmp_pa
     assert any("few points" in warning for warning in summary.info.warnings)
     feature_map = FeatureMap.open(summary.path)
     T = feature_map.keyframe_poses()[1]
-    found = feature_map.visible_points(T, drive.camera, max_keyframes=1)
+    found = feature_map.visible_points(T, drive.camera, SelectionConfig(max_keyframes=1))
     p_cam = (found.points.numpy() + found.origin - T[:3, 3]) @ T[:3, :3]
     assert np.ptp(p_cam[:, 0] / p_cam[:, 2]) > 1.0
 

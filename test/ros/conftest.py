@@ -25,22 +25,6 @@ def domain() -> int:
 
 
 @pytest.fixture(scope="session")
-def room_map(tmp_path_factory) -> Path:
-    """Feature map of the room."""
-    import textured_room
-
-    return textured_room.make_map(tmp_path_factory.mktemp("room"))
-
-
-@pytest.fixture(scope="session")
-def room_drive():
-    """A drive through the room: 40 frames, 4 s."""
-    import textured_room
-
-    return textured_room.drive()
-
-
-@pytest.fixture(scope="session")
 def room_bag(tmp_path_factory, room_drive) -> Path:
     """The same drive as a rosbag2 folder."""
     from pixloc_ros.datasets.bag import write_bag

@@ -28,8 +28,8 @@ def localizer(map_path, **parameters) -> LocalizerNode:
         "map": str(map_path),
         "device": "cpu",
         "use_sim_time": True,
-        "tracker.initializer.hypotheses": 2,
-        "tracker.initializer.survivors": 1,
+        "localizer.search.hypotheses": 2,
+        "localizer.search.survivors": 1,
         "odom_timeout": 0.5,
         **{k.replace("__", "."): v for k, v in parameters.items()},
     }

@@ -66,8 +66,8 @@ def localizer_arguments(room_map, drive) -> list[str]:
         "initial_pose.y": T[1, 3],
         "initial_pose.yaw": np.arctan2(T[1, 0], T[0, 0]),
         "device": "cpu",
-        "tracker.initializer.hypotheses": 2,
-        "tracker.initializer.survivors": 1,
+        "localizer.search.hypotheses": 2,
+        "localizer.search.survivors": 1,
         "tracker.gates.max_coast_time": 60.0,
     }
     return ["--ros-args"] + [part for k, v in values.items() for part in ("-p", f"{k}:={v}")]

@@ -11,7 +11,8 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from pixloc_ros.core.errors import ConfigError
-from pixloc_ros.core.tracker import TrackerConfig
+from pixloc_ros.core.feature_map import SelectionConfig
+from pixloc_ros.core.tracker import GateConfig
 from pixloc_ros.ros.parameters import NodeParameters, declare_parameters, flatten, read_parameters
 
 CONFIG = Path(__file__).parents[2] / "config" / "localize.yaml"
@@ -44,13 +45,18 @@ def test_the_defaults_are_those_of_the_dataclasses(make_node):
 def test_values_reach_nested_dataclasses(make_node):
     p = read_parameters(
         make_node(
-            tracker__point_budget=99,
+            localizer__selection__point_budget=99,
+            localizer__aligner__iterations=[3, 4, 5],
+            tracker__gates__min_points=7,
             initial_pose__yaw=0.5,
             base_to_camera=[0.0, 0.0, 1.0, -0.5, 0.5, -0.5, 0.5],
         )
     )
-    assert p.tracker.point_budget == 99 and p.initial_pose.yaw == 0.5
-    assert p.base_to_camera[2] == 1.0 and p.tracker.max_keyframes == TrackerConfig().max_keyframes
+    selection = p.localizer.selection
+    assert selection == SelectionConfig(point_budget=99) and p.initial_pose.yaw == 0.5
+    assert p.tracker.gates == GateConfig(min_points=7)
+    assert p.localizer.aligner == {"iterations": [3, 4, 5]}, "the rest is the checkpoint's"
+    assert p.base_to_camera[2] == 1.0
 
 
 def test_every_parameter_is_described(make_node):

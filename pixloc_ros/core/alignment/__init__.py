@@ -6,6 +6,7 @@ from pixloc_ros.core.alignment.types import (
     AlignerConfig,
     Alignment,
     PosePrior,
+    Problem,
     QueryLevel,
     ReferenceLevel,
 )
@@ -14,6 +15,7 @@ __all__ = [
     "AlignerConfig",
     "Alignment",
     "PosePrior",
+    "Problem",
     "QueryLevel",
     "ReferenceLevel",
     "align",

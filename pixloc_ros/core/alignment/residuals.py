@@ -52,13 +52,13 @@ class Evaluation:
         both = self.J_pixel.flatten(-4, -2).mT @ right.flatten(-4, -2)
         return both[..., :6], both[..., 6]
 
-    def pulls(self) -> Tensor:
-        """(B, K N, 6): J^T r of every point."""
+    def gradients(self) -> Tensor:
+        """(B, K N, 6): J^T r of every point, without its weight."""
         return (self.J_pixel.mT @ self.gram[..., 1:, :1])[..., 0].flatten(-3, -2)
 
-    def score(self) -> Tensor:
+    def gradient_products(self) -> Tensor:
         """(B, 6, 6): sum over the points of g g^T, g = w J^T r the gradient of one point."""
-        g = self.weight.flatten(-2)[..., None] * self.pulls()
+        g = self.weight.flatten(-2)[..., None] * self.gradients()
         return g.mT @ g
 
 
@@ -129,9 +129,12 @@ class LevelResiduals:
         loss = robust.loss(evaluation.squared, config.robust_alpha, config.robust_scale)
         return (confidence * loss).sum((-2, -1)) / confidence.sum((-2, -1))
 
-    def bend(self, evaluation: Evaluation) -> Tensor:
+    def weight_curvature(self, evaluation: Evaluation) -> Tensor:
         """(B, 6, 6): sum of 2 c rho''(||r||^2) J^T r r^T J, what H lacks of the second derivative
         of the robust cost because weights change with the pose (c: confidence)."""
-        config, pulls = self.config, evaluation.pulls()
-        bend = robust.bend(evaluation.squared, config.robust_alpha, config.robust_scale)
-        return 2 * pulls.mT @ ((evaluation.confidence * bend).flatten(-2)[..., None] * pulls)
+        config, gradients = self.config, evaluation.gradients()
+        second = robust.second_derivative(
+            evaluation.squared, config.robust_alpha, config.robust_scale
+        )
+        factor = (evaluation.confidence * second).flatten(-2)[..., None]
+        return 2 * gradients.mT @ (factor * gradients)

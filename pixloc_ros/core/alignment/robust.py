@@ -27,7 +27,7 @@ def weight(x: Tensor, alpha: float, scale: float) -> Tensor:
     return (x / (abs(alpha - 2) * scale * scale) + 1) ** (alpha / 2 - 1)
 
 
-def bend(x: Tensor, alpha: float, scale: float) -> Tensor:
+def second_derivative(x: Tensor, alpha: float, scale: float) -> Tensor:
     """Second derivative of the loss in x, never positive: how fast the weight falls."""
     if alpha == 2:
         return torch.zeros_like(x)

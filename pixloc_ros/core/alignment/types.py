@@ -6,11 +6,13 @@ rig, N points, C channels. Levels are listed fine to coarse.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
+from pixloc_ros.core.geometry.camera import Camera
 from pixloc_ros.core.geometry.pose import Pose
 
 
@@ -33,6 +35,42 @@ class ReferenceLevel(NamedTuple):
     confidence: Tensor
 
 
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """The images of a rig of K cameras against points of the map: all but the poses.
+
+    points (B', K, N, 3): metres in the map frame; mask (B', K, N): which of them count.
+    reference, query: one entry per level, fine to coarse. cameras (B', K): of the images that the
+    network was given. T_cam_rig (B', K). damping (L, 6): lambda of each level (section 3.2).
+    With B' = 1 all poses share the maps and the points, nothing is copied.
+    """
+
+    points: Tensor
+    mask: Tensor
+    reference: list[ReferenceLevel]
+    query: list[QueryLevel]
+    cameras: Camera
+    T_cam_rig: Pose
+    damping: Tensor
+
+    def coarse(self, points: int) -> Problem:
+        """The same on all levels but the finest, with the first `points` points of each camera.
+
+        The map gives points in the order of their worth, so the first ones cover the image.
+        """
+        return replace(
+            self,
+            points=self.points[:, :, :points],
+            mask=self.mask[:, :, :points],
+            reference=[
+                ReferenceLevel(level.features[:, :, :points], level.confidence[:, :, :points])
+                for level in self.reference[1:]
+            ],
+            query=self.query[1:],
+            damping=self.damping[1:],
+        )
+
+
 class PosePrior(NamedTuple):
     """A Gaussian prior T_rig_map (B) with the inverse covariance `information` (B', 6, 6).
 
@@ -42,6 +80,10 @@ class PosePrior(NamedTuple):
 
     T_rig_map: Pose
     information: Tensor
+
+    def expand(self, count: int) -> PosePrior:
+        """The same prior for `count` poses of a batch."""
+        return self._replace(T_rig_map=self.T_rig_map.expand(count))
 
 
 @dataclass(frozen=True)
@@ -95,7 +137,9 @@ class Alignment:
     hessian (B, 6, 6): sum of w J^T J over the points, neither damping nor prior.
     curvature (B, 6, 6): hessian plus the part that comes from the change of the robust weights;
         smaller, and not positive definite where outliers rule.
-    score (B, 6, 6): sum of g g^T over the points, g = w J^T r.
+    gradient_products (B, 6, 6): sum of g g^T over the points, g = w J^T r.
+    step_left (B, 6): the undamped step that the normal equations, prior included, ask for from
+        here: how far the pose is from where it would come to rest (m, rad of the rig frame).
     prior_information (B, 6, 6) or None: the prior's information carried to the tangent of the
         result, in units of the cost (times feature_sigma^2).
     residuals ||r||, weights (robust weight times confidences), valid: (B, K, N) each.
@@ -110,12 +154,22 @@ class Alignment:
     num_valid: Tensor
     hessian: Tensor
     curvature: Tensor
-    score: Tensor
+    gradient_products: Tensor
+    step_left: Tensor
     prior_information: Tensor | None
     residuals: Tensor
     weights: Tensor
     valid: Tensor
     feature_sigma: float
+
+    @property
+    def score(self) -> Tensor:
+        """(B): how much of the map agrees with the image, the sum of the robust weights.
+
+        A point out of view adds nothing, so looking away is never cheap; -1 where failed.
+        """
+        total = self.weights.sum(dim=(1, 2))
+        return torch.where(self.failed, torch.full_like(total, -1.0), total)
 
     def __getitem__(self, index: Tensor | slice) -> Alignment:
         """The poses of the batch that the index selects."""

@@ -1,7 +1,7 @@
 """The map at run time: tiles of reference features, opened in no time, read when they are near."""
 
 from pixloc_ros.core.feature_map.format import MapInfo
-from pixloc_ros.core.feature_map.select import VisiblePoints
+from pixloc_ros.core.feature_map.select import SelectionConfig, VisiblePoints
 from pixloc_ros.core.feature_map.store import FeatureMap
 
-__all__ = ["FeatureMap", "MapInfo", "VisiblePoints"]
+__all__ = ["FeatureMap", "MapInfo", "SelectionConfig", "VisiblePoints"]

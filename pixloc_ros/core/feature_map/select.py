@@ -6,31 +6,45 @@ prior, points from the few keyframes chosen.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from pixloc_ros.core.geometry.camera import Camera
 
-#: Keyframes further away than this (metres) do not serve as references.
-MAX_DISTANCE = 30.0
-#: ... nor do those whose optical axis is turned away by more than this.
-MIN_COS_AXES = float(np.cos(np.radians(75)))
-#: One unit of ranking cost: this many metres apart; looking 1 - cos = 1/6 (34 deg) apart weighs as
-#: much, and so does not sharing points with the best keyframe.
-METRES_PER_COST = 5.0
-AXES_WEIGHT = 6.0
-#: The prior may be off: points up to this share of the image size outside it are kept in reserve.
-IMAGE_MARGIN = 0.15
-#: A reference feature is trusted for views turned by up to 60 deg and up to 3 times nearer or
-#: further than the keyframe that gave it.
-MIN_COS_VIEW = 0.5
-MAX_SCALE_CHANGE = 3.0
-#: What a point seen by two keyframes only is worth beside one that a third confirms.
-UNCONFIRMED_WORTH = 0.5
-#: Points are spread over about this many cells of the image.
-SPREAD_CELLS = 128
+#: Side (m) of the square cells by which keyframes are found.
+CELL_SIZE = 30.0
+
+
+@dataclass(frozen=True)
+class SelectionConfig:
+    """Which keyframes and which of their points serve a camera.
+
+    point_budget: most map points aligned in a frame. max_keyframes: reference keyframes whose
+    points are drawn on. max_distance (m), max_axes_angle (deg): keyframes further away, or whose
+    optical axis is turned away by more, do not serve. metres_per_cost, axes_weight: how they are
+    ranked: one unit of cost is this many metres apart, or 1 - cos = 1 / axes_weight of the angle
+    between the axes (6: 34 deg), or not sharing points with the best keyframe. image_margin: the
+    prior may be off, so points up to this share of the image size outside it are kept in reserve.
+    max_view_angle (deg), max_scale_change: a reference feature is trusted for views turned by up
+    to that angle and up to so many times nearer or further than the keyframe that gave it.
+    unconfirmed_worth: what a point seen by two keyframes only is worth beside one that a third
+    confirms. spread_cells: points are spread over about this many cells of the image.
+    """
+
+    point_budget: int = 512
+    max_keyframes: int = 4
+    max_distance: float = 30.0
+    max_axes_angle: float = 75.0
+    metres_per_cost: float = 5.0
+    axes_weight: float = 6.0
+    image_margin: float = 0.15
+    max_view_angle: float = 60.0
+    max_scale_change: float = 3.0
+    unconfirmed_worth: float = 0.5
+    spread_cells: int = 128
 
 
 @dataclass(frozen=True)
@@ -51,6 +65,24 @@ class VisiblePoints:
     point_ids: np.ndarray
     keyframes: tuple[int, ...]
 
+    def first(self, count: int) -> VisiblePoints:
+        """The first `count` of the points."""
+        return replace(
+            self,
+            points=self.points[:count],
+            mask=self.mask[:count],
+            features=[level[:count] for level in self.features],
+            confidence=[level[:count] for level in self.confidence],
+            point_ids=self.point_ids[:count],
+        )
+
+    def counted_from(self, origin: np.ndarray) -> VisiblePoints:
+        """The same points, relative to another origin (3,)."""
+        if (self.origin == origin).all():
+            return self
+        shift = torch.as_tensor(self.origin - origin).to(self.points)
+        return replace(self, origin=origin, points=self.points + shift)
+
 
 class KeyframeIndex:
     """Keyframes by position, in square cells of the map's x-y plane."""
@@ -65,36 +97,38 @@ class KeyframeIndex:
 
     @staticmethod
     def _cells(xy: np.ndarray) -> np.ndarray:
-        return np.floor(xy / MAX_DISTANCE).astype(np.int64)
+        return np.floor(xy / CELL_SIZE).astype(np.int64)
 
     @staticmethod
     def _codes(cells: np.ndarray) -> np.ndarray:
         return (cells[..., 0] << 32) + cells[..., 1]
 
-    def near(self, position: np.ndarray) -> np.ndarray:
-        """Rows of the keyframes in the nine cells around `position` (3,)."""
-        offsets = np.stack(np.meshgrid([-1, 0, 1], [-1, 0, 1]), -1).reshape(-1, 2)
+    def near(self, position: np.ndarray, distance: float) -> np.ndarray:
+        """Rows of the keyframes in the cells within `distance` (m) of `position` (3,)."""
+        steps = math.ceil(distance / CELL_SIZE)
+        reach = np.arange(-steps, steps + 1)
+        offsets = np.stack(np.meshgrid(reach, reach), -1).reshape(-1, 2)
         codes = self._codes(self._cells(position[:2]) + offsets)
         first = np.searchsorted(self._code, codes, "left")
         last = np.searchsorted(self._code, codes, "right")
         return np.concatenate([self._order[a:b] for a, b in zip(first, last)])
 
-    def rank(self, T_map_cam: np.ndarray, count: int) -> np.ndarray:
-        """Up to `count` reference keyframes for a camera at T_map_cam (4, 4), best first.
+    def rank(self, T_map_cam: np.ndarray, config: SelectionConfig) -> np.ndarray:
+        """Up to `max_keyframes` reference keyframes for a camera at T_map_cam (4, 4), best first.
 
         The best is near and looks the same way; the others also share points with the best.
         """
-        rows = self.near(T_map_cam[:3, 3])
+        rows = self.near(T_map_cam[:3, 3], config.max_distance)
         distance = np.linalg.norm(self._position[rows] - T_map_cam[:3, 3], axis=1)
         cos_axes = self._axis[rows] @ T_map_cam[:3, 2]
-        usable = (distance <= MAX_DISTANCE) & (cos_axes >= MIN_COS_AXES)
+        usable = (distance <= config.max_distance) & (cos_axes >= _cos(config.max_axes_angle))
         rows, distance, cos_axes = rows[usable], distance[usable], cos_axes[usable]
         if len(rows) == 0:
             return rows
-        cost = distance / METRES_PER_COST + AXES_WEIGHT * (1 - cos_axes)
+        cost = distance / config.metres_per_cost + config.axes_weight * (1 - cos_axes)
         best = rows[np.argmin(cost)]
         stranger = ~np.isin(rows, self._covisible[best]) & (rows != best)
-        return rows[np.argsort(cost + stranger, kind="stable")[:count]]
+        return rows[np.argsort(cost + stranger, kind="stable")[: config.max_keyframes]]
 
 
 @dataclass(frozen=True)
@@ -114,9 +148,9 @@ class Candidates:
 
 
 def choose(
-    candidates: Candidates, T_local_cam: np.ndarray, camera: Camera, budget: int
+    candidates: Candidates, T_local_cam: np.ndarray, camera: Camera, config: SelectionConfig
 ) -> np.ndarray:
-    """Indices of up to `budget` candidates that the camera should see, spread over its image.
+    """Indices of up to `point_budget` candidates that the camera should see, spread over its image.
 
     T_local_cam: (4, 4), the camera in the axes of the candidates' points.
     """
@@ -131,13 +165,21 @@ def choose(
     distance = np.maximum(np.linalg.norm(offset, axis=1), 1e-6)
     cos_view = -np.einsum("ij,ij->i", offset, candidates.view) / distance
     scale = candidates.distance / distance
-    margin = IMAGE_MARGIN * size
+    margin = config.image_margin * size
     ok = in_front & np.isfinite(p2d).all(1)
     ok &= ((p2d >= -margin) & (p2d <= size + margin)).all(1)
-    ok &= (cos_view >= MIN_COS_VIEW) & (scale <= MAX_SCALE_CHANGE) & (scale >= 1 / MAX_SCALE_CHANGE)
+    ok &= cos_view >= _cos(config.max_view_angle)
+    ok &= (scale <= config.max_scale_change) & (scale >= 1 / config.max_scale_change)
     index = np.flatnonzero(ok)
-    score = candidates.score * np.where(candidates.confirmed, 1.0, UNCONFIRMED_WORTH)
-    chosen = spread(p2d[index], score[index], size, budget, reserve=~inside[index])
+    score = candidates.score * np.where(candidates.confirmed, 1.0, config.unconfirmed_worth)
+    chosen = spread(
+        p2d[index],
+        score[index],
+        size,
+        config.point_budget,
+        reserve=~inside[index],
+        cells=config.spread_cells,
+    )
     return index[chosen]
 
 
@@ -147,16 +189,17 @@ def spread(
     size: np.ndarray,
     budget: int,
     reserve: np.ndarray | None = None,
+    cells: int = SelectionConfig.spread_cells,
 ) -> np.ndarray:
     """Indices of up to `budget` of the points p2d (N, 2), spread over an image of `size` (w, h).
 
-    Round robin over the cells of a grid: first the best of every cell, then the second of every
-    cell, and so on, so that any first part of the result is spread as well. Points marked in
-    `reserve` (N,) come only after all the others.
+    Round robin over about `cells` cells of a grid: first the best of every cell, then the second
+    of every cell, and so on, so that any first part of the result is spread as well. Points marked
+    in `reserve` (N,) come only after all the others.
     """
     if len(p2d) == 0:
         return np.zeros(0, np.int64)
-    side = float(np.sqrt(size[0] * size[1] / SPREAD_CELLS))
+    side = float(np.sqrt(size[0] * size[1] / cells))
     cell = np.floor(p2d / side).astype(np.int64)
     code = cell[:, 0] * (1 << 20) + cell[:, 1]
     order = np.lexsort((-score, code))
@@ -165,3 +208,7 @@ def spread(
     turn[order] = np.arange(len(p2d)) - np.repeat(starts, np.diff(starts, append=len(p2d)))
     last = np.zeros(len(p2d), bool) if reserve is None else reserve
     return np.lexsort((-score, turn, last))[:budget]
+
+
+def _cos(degrees: float) -> float:
+    return math.cos(math.radians(degrees))

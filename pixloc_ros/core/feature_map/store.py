@@ -13,7 +13,13 @@ from safetensors.torch import load_file
 
 from pixloc_ros.core.errors import MapError
 from pixloc_ros.core.feature_map import format as fmt
-from pixloc_ros.core.feature_map.select import Candidates, KeyframeIndex, VisiblePoints, choose
+from pixloc_ros.core.feature_map.select import (
+    Candidates,
+    KeyframeIndex,
+    SelectionConfig,
+    VisiblePoints,
+    choose,
+)
 from pixloc_ros.core.geometry.camera import Camera
 
 #: Keyframes that must have observed a point before it is preferred (see `Candidates.confirmed`).
@@ -130,23 +136,23 @@ class FeatureMap:
         return np.concatenate(clouds)[unique]
 
     def visible_points(
-        self, T_map_cam: np.ndarray, camera: Camera, budget: int = 512, max_keyframes: int = 4
+        self, T_map_cam: np.ndarray, camera: Camera, config: SelectionConfig = SelectionConfig()
     ) -> VisiblePoints | None:
         """The map points that a camera at (about) T_map_cam (4, 4) should see.
 
-        camera: unbatched, best kept on the CPU. At most `budget` points, spread over the image,
-        from the `max_keyframes` best keyframes; each with the features of the best keyframe that
-        observed it. None when there is no keyframe near that looks the same way, none of
-        its points falls into the image, or its tile is damaged (see `problems`).
+        camera: unbatched, best kept on the CPU. At most `point_budget` points, spread over the
+        image, from the `max_keyframes` best keyframes; each with the features of the best
+        keyframe that observed it. None when there is no keyframe near that looks the same way, none
+        of its points falls into the image, or its tile is damaged (see `problems`).
         """
         if not np.isfinite(T_map_cam).all():
             return None
-        pool = self._pool_of(tuple(int(row) for row in self._index.rank(T_map_cam, max_keyframes)))
+        pool = self._pool_of(tuple(int(row) for row in self._index.rank(T_map_cam, config)))
         if pool is None:
             return None
         T_local_cam = T_map_cam.copy()
         T_local_cam[:3, 3] -= pool.origin
-        chosen = choose(pool.candidates, T_local_cam, camera, budget)
+        chosen = choose(pool.candidates, T_local_cam, camera, config)
         if len(chosen) == 0:
             return None
         rows = torch.from_numpy(chosen).to(self.device, non_blocking=True)

@@ -140,15 +140,14 @@ def pose_error(T_est: np.ndarray, T_ref: np.ndarray) -> tuple[np.ndarray, np.nda
     return metres, 2 * np.arcsin(np.minimum(chord / np.sqrt(8), 1.0))
 
 
-def adjoint(T: np.ndarray) -> np.ndarray:
-    """(..., 6, 6) with T exp(xi) T^-1 = exp(adjoint(T) xi) to first order.
+def error6(T_est: np.ndarray, T_ref: np.ndarray) -> np.ndarray:
+    """Error (6,) of T_map_base in ROS order (REP-103): position and rotation vector in map axes
+    (m, rad)."""
+    turn = from_Rt(T_est[:3, :3] @ T_ref[:3, :3].T, np.zeros(3))
+    return np.concatenate([T_est[:3, 3] - T_ref[:3, 3], log(turn)[3:]])
 
-    Order translation, rotation. Moves a left increment, or its covariance (A C A^T), from frame b
-    to frame a of T_a_b.
-    """
-    T = np.asarray(T, dtype=np.float64)
-    R = T[..., :3, :3]
-    A = np.zeros((*T.shape[:-2], 6, 6))
-    A[..., :3, :3] = A[..., 3:, 3:] = R
-    A[..., :3, 3:] = hat(T[..., :3, 3]) @ R
-    return A
+
+def orthonormal(T: np.ndarray) -> np.ndarray:
+    """The nearest rigid transform: single precision leaves rotations slightly off."""
+    u, _, vt = np.linalg.svd(T[:3, :3])
+    return from_Rt(u @ vt, T[:3, 3])

@@ -1,8 +1,13 @@
 """Dense multi-scale features, their confidences and the learned damping; checkpoints."""
 
-from .checkpoint import Checkpoint, export_official, load_checkpoint, save_checkpoint
-from .model import PixLocNet
-from .pyramid import FeatureLevel, FeaturePyramid
+from pixloc_ros.core.network.checkpoint import (
+    Checkpoint,
+    export_official,
+    load_checkpoint,
+    save_checkpoint,
+)
+from pixloc_ros.core.network.model import PixLocNet
+from pixloc_ros.core.network.pyramid import FeatureLevel, FeaturePyramid
 
 __all__ = [
     "Checkpoint",

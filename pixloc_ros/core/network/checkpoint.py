@@ -1,7 +1,7 @@
 """Checkpoints in and out: the published layout (`.tar`) and our own folder.
 
 Own layout, a folder: `weights.safetensors` (convolutions may be stored in half precision) and
-`checkpoint.json` with format_version, architecture, config, identity and card.
+`checkpoint.json` with format_version, architecture, config, aligner, identity and card.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from ..errors import CheckpointError
-from .model import PixLocNet
-from .official import official_content, read_official
+from pixloc_ros.core.alignment import AlignerConfig
+from pixloc_ros.core.config import from_dict, to_dict
+from pixloc_ros.core.errors import CheckpointError
+from pixloc_ros.core.network.model import PixLocNet
+from pixloc_ros.core.network.official import official_aligner, official_content, read_official
 
 FORMAT_VERSION = 1
 SHIPPED = Path(__file__).parents[2] / "weights"
@@ -32,12 +34,14 @@ class Checkpoint:
     identity: hexadecimal SHA-256 of the architecture and all weights, the same for a published
         file and for our export of it; a feature map records it.
     config: settings the network was built with (strides, dims, pad, widths).
+    aligner: settings of the alignment that these features and damping are meant for.
     card: free-form description (data, training, figures); empty for published files.
     """
 
     net: PixLocNet
     identity: str
     config: dict
+    aligner: AlignerConfig
     name: str
     card: dict
 
@@ -55,10 +59,11 @@ def load_checkpoint(
     if isinstance(path_or_name, str) and path_or_name in shipped_names():
         path = SHIPPED / path_or_name
     if path.is_dir():
-        net, card, stored_identity = _read_folder(path)
+        net, aligner, card, stored_identity = _read_folder(path)
         name = path.name
     elif path.is_file():
         net, card, stored_identity = _build(path, *read_official(path)), {}, None
+        aligner = official_aligner(net)
         name = "/".join(path.absolute().parts[-2:])
     else:
         raise CheckpointError(
@@ -73,13 +78,19 @@ def load_checkpoint(
         )
     config = net.config
     net.fuse() if inference else net.eval()
-    return Checkpoint(net.to(device), identity, config, name, card)
+    return Checkpoint(net.to(device), identity, config, aligner, name, card)
 
 
 def save_checkpoint(
-    net: PixLocNet, folder: str | Path, card: dict, half_precision: bool = False
+    net: PixLocNet,
+    folder: str | Path,
+    aligner: AlignerConfig,
+    card: dict,
+    half_precision: bool = False,
 ) -> str:
     """Write a network to `folder` and return the identity of what is stored.
+
+    aligner: settings of the alignment that it shall be used with.
 
     With `half_precision`, convolutions are rounded to fp16 (half the size); the identity is that
     of the rounded weights. Files are written under a temporary name and renamed.
@@ -93,6 +104,7 @@ def save_checkpoint(
         "format_version": FORMAT_VERSION,
         "architecture": net.architecture,
         "config": net.config,
+        "aligner": to_dict(aligner),
         "identity": _identity(net.architecture, state),
         "card": card,
     }
@@ -142,7 +154,7 @@ def _weights(net: PixLocNet) -> dict[str, Tensor]:
     return {k: v for k, v in state.items() if not k.endswith(".num_batches_tracked")}
 
 
-def _read_folder(folder: Path) -> tuple[PixLocNet, dict, str]:
+def _read_folder(folder: Path) -> tuple[PixLocNet, AlignerConfig, dict, str]:
     file = folder / "checkpoint.json"
     if not file.is_file():
         raise CheckpointError(
@@ -166,7 +178,11 @@ def _read_folder(folder: Path) -> tuple[PixLocNet, dict, str]:
         raise CheckpointError(
             f"{folder / 'weights.safetensors'}: missing or damaged ({error}). Copy it again."
         ) from error
-    return _build(folder, architecture, config, state), description.get("card", {}), identity
+    net = _build(folder, architecture, config, state)
+    # Folders written before the settings were kept have none: those of their time.
+    settings = description.get("aligner", {"iterations": [8, 8, 12][-len(net.strides) :]})
+    aligner = from_dict(AlignerConfig, settings, f"{file}: aligner")
+    return net, aligner, description.get("card", {}), identity
 
 
 def _build(path: Path, architecture: str, config: dict, state: dict[str, Tensor]) -> PixLocNet:

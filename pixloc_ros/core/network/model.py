@@ -6,11 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from pixloc_ros.core.network.pyramid import FeaturePyramid
+from pixloc_ros.core.network.small_unet import SmallUNet
+from pixloc_ros.core.network.vgg_unet import VggUNet
 from pixloc_ros.core.recording import Recorded
-
-from .pyramid import FeaturePyramid
-from .small_unet import SmallUNet
-from .vgg_unet import VggUNet
 
 ARCHITECTURES = ("small", "vgg16", "vgg19")
 LOG_DAMPING_RANGE = (-6.0, 5.0)

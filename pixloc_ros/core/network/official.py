@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import CheckpointError
-from .model import PixLocNet
+from pixloc_ros.core.alignment import AlignerConfig
+from pixloc_ros.core.errors import CheckpointError
+from pixloc_ros.core.network.model import PixLocNet
 
 DEFAULT_PAD = 4  # of the published code, where the configuration is silent
 THEIR_NAMES = {"decoder": "decoder", "output_scales": "output_scales", "dims": "output_dim"}
@@ -54,6 +56,21 @@ def _settings(conf: dict | None, state: dict[str, Tensor]) -> tuple[str, dict]:
         if theirs in extractor:
             settings[name] = tuple(extractor[theirs])
     return architecture, settings
+
+
+def official_aligner(net: PixLocNet) -> AlignerConfig:
+    """The published solver at inference: up to 100 steps a level, the border of the configuration.
+
+    It ends a level at steps below 5 mm and 0.05 deg on every stride; ours grow with the stride,
+    so these hold on the coarsest level and the finer ones are as much stricter.
+    """
+    coarsest = max(net.strides)
+    return AlignerConfig(
+        iterations=(100,) * len(net.strides),
+        pad=net.pad,
+        translation_tolerance=5e-3 / coarsest,
+        rotation_tolerance=math.radians(0.05) / coarsest,
+    )
 
 
 def official_content(net: PixLocNet) -> dict:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .pyramid import DecoderBlock, PyramidExtractor
+from pixloc_ros.core.network.pyramid import DecoderBlock, PyramidExtractor
 
 MEAN, STD = (127 / 255,) * 3, (128 / 255,) * 3
 STEM_WIDTH = 32

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from .pyramid import DecoderBlock, PyramidExtractor
+from pixloc_ros.core.network.pyramid import DecoderBlock, PyramidExtractor
 
 BLOCK_WIDTHS = (64, 128, 256, 512, 512)  # strides 1, 2, 4, 8, 16
 CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}  # per block

@@ -1,17 +1,19 @@
-"""Frame-to-map tracking: prior -> points -> alignment -> gates -> state -> FrameResult."""
+"""Where the robot is between and after fixes: odometry, fixes and gates -> state -> FrameResult."""
 
 from pixloc_ros.core.tracker.config import TrackerConfig
-from pixloc_ros.core.tracker.frame import Frame, FrameResult, PointView, TrackState
+from pixloc_ros.core.tracker.gates import GateConfig, judge
 from pixloc_ros.core.tracker.odometry import OdometryBuffer, OdometryBufferConfig
-from pixloc_ros.core.tracker.tracker import Tracker
+from pixloc_ros.core.tracker.result import FrameResult, TrackState
+from pixloc_ros.core.tracker.tracker import Prediction, Tracker
 
 __all__ = [
-    "Frame",
     "FrameResult",
+    "GateConfig",
     "OdometryBuffer",
     "OdometryBufferConfig",
-    "PointView",
+    "Prediction",
     "TrackState",
     "Tracker",
     "TrackerConfig",
+    "judge",
 ]

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pixloc_ros.core.frame import Fix
+
 
 @dataclass(frozen=True)
 class GateConfig:
-    """min_points: fewest map points that must take part. min_inlier_ratio: share of them whose
-    feature residual is below inlier_residual (unit features, so 0 to 2); wrong poses reach 0.04.
+    """min_points: fewest map points that must take part. min_inlier_ratio: share of them that
+    must be inliers (`LocalizerConfig.inlier_residual`); wrong poses reach 0.04.
     max_cost: mean robust feature cost above which image and map do not agree. max_correction_m,
     max_correction_deg: largest update of the prior that is ever believed, also of a vague initial
     pose; below it the update must lie within max_correction_sigma standard deviations of prior and
@@ -22,7 +24,6 @@ class GateConfig:
 
     min_points: int = 40
     min_inlier_ratio: float = 0.06
-    inlier_residual: float = 0.5
     max_cost: float = 0.08
     max_correction_m: float = 10.0
     max_correction_deg: float = 20.0
@@ -33,35 +34,24 @@ class GateConfig:
     max_coast_time: float = 15.0
 
 
-def judge(
-    config: GateConfig,
-    *,
-    failed: bool,
-    num_points: int,
-    num_inliers: int,
-    cost: float,
-    correction: tuple[float, float],
-    error6: np.ndarray,
-    prior_covariance: np.ndarray,
-    covariance: np.ndarray,
-) -> tuple[str, ...]:
-    """Reasons to reject an alignment; empty if it is to be believed.
+def judge(config: GateConfig, fix: Fix, prior_covariance: np.ndarray) -> tuple[str, ...]:
+    """Reasons to reject a fix; empty if it is to be believed.
 
-    correction: distance (m) and angle (rad) from prior to result. error6: the same as a vector
-    in ROS order. Covariances (6, 6) in ROS order, of the prior and of the result.
+    prior_covariance (6, 6) in ROS order: of the prior that the fix started from.
     """
-    if failed:
-        return ("alignment failed: too few points in view or an unsolvable system",)
+    if fix.failure:
+        return (fix.failure,)
     reasons = []
-    if num_points < config.min_points:
-        reasons.append(f"points in view {num_points} < {config.min_points}")
-    if num_inliers < config.min_inlier_ratio * num_points:
+    if fix.num_points < config.min_points:
+        reasons.append(f"points in view {fix.num_points} < {config.min_points}")
+    if fix.num_inliers < config.min_inlier_ratio * fix.num_points:
         reasons.append(
-            f"inliers {num_inliers} of {num_points} < {100 * config.min_inlier_ratio:.0f} %"
+            f"inliers {fix.num_inliers} of {fix.num_points} < {100 * config.min_inlier_ratio:.0f} %"
         )
-    if not cost <= config.max_cost:
-        reasons.append(f"cost {cost:.3f} > {config.max_cost:.3f}")
-    std = np.sqrt(np.diag(covariance)) if np.isfinite(covariance).all() else np.full(6, math.inf)
+    if not fix.cost <= config.max_cost:
+        reasons.append(f"cost {fix.cost:.3f} > {config.max_cost:.3f}")
+    finite = np.isfinite(fix.covariance).all()
+    std = np.sqrt(np.diag(fix.covariance)) if finite else np.full(6, math.inf)
     if not std[:3].max() <= config.max_position_std:
         reasons.append(f"position std {std[:3].max():.2f} m > {config.max_position_std:.2f} m")
     if not math.degrees(std[3:].max()) <= config.max_rotation_std_deg:
@@ -69,7 +59,7 @@ def judge(
             f"rotation std {math.degrees(std[3:].max()):.2f} deg > "
             f"{config.max_rotation_std_deg:.2f} deg"
         )
-    distance, angle = correction
+    distance, angle = fix.correction
     if not distance <= config.max_correction_m:
         reasons.append(f"correction {distance:.2f} m > {config.max_correction_m:.2f} m")
     if not math.degrees(angle) <= config.max_correction_deg:
@@ -77,7 +67,7 @@ def judge(
             f"correction {math.degrees(angle):.1f} deg > {config.max_correction_deg:.1f} deg"
         )
     if not reasons:
-        sigma = mahalanobis(error6, prior_covariance + covariance)
+        sigma = mahalanobis(fix.update, prior_covariance + fix.covariance)
         if not sigma <= config.max_correction_sigma:
             reasons.append(f"correction of {sigma:.1f} sigma > {config.max_correction_sigma:.1f}")
     return tuple(reasons)

@@ -13,7 +13,10 @@ import numpy as np
 from pixloc_ros.core.errors import DataError
 from pixloc_ros.core.feature_map import FeatureMap
 from pixloc_ros.core.feature_map import format as fmt
-from pixloc_ros.core.tracker import Frame, Tracker, TrackState
+from pixloc_ros.core.frame import Frame
+from pixloc_ros.core.localizer import Localizer
+from pixloc_ros.core.process import process_frame
+from pixloc_ros.core.tracker import Tracker, TrackState
 from pixloc_ros.datasets.drive import Drive, Odometry
 from pixloc_ros.evaluation.benchmark.memory import resident_mb
 from pixloc_ros.evaluation.trajectory import Track
@@ -120,7 +123,8 @@ def stretch_drive(drive: Drive, stretched: Stretched, per_copy: int) -> Drive:
 
 
 def drive_through(
-    tracker_of: Callable[[FeatureMap], Tracker],
+    localizer_of: Callable[[FeatureMap], Localizer],
+    tracker: Tracker,
     stretched: Stretched,
     drive: Drive,
     cache_mb: float,
@@ -131,18 +135,19 @@ def drive_through(
     feature_map = FeatureMap.open(stretched.path, cache_mb=cache_mb)
     open_s = time.process_time() - begin
     selection_ms = _selection(stretched, drive)
-    tracker = tracker_of(feature_map)
+    localizer = localizer_of(feature_map)
     frames = len(drive)
     poses, tracking = np.full((frames, 4, 4), np.nan), np.zeros(frames, bool)
     latencies, megabytes = np.full(frames, np.nan), np.zeros(frames)
     tracker.set_pose(int(drive.stamps_ns[0]), drive.T_map_base[0])
     for i, stamp_ns in enumerate(drive.stamps_ns.tolist()):
         tracker.odometry.add(stamp_ns, drive.odometry.T_odom_base[i])
-        result = tracker.process(Frame(stamp_ns, drive.image(i), drive.camera, drive.T_base_cam))
+        frame = Frame(stamp_ns, drive.image(i), drive.camera, drive.T_base_cam)
+        result = process_frame(localizer, tracker, frame)
         if result.T_map_base is not None:
             poses[i] = result.T_map_base
         tracking[i] = result.state is TrackState.TRACKING
-        latencies[i] = result.timings_ms.get("total", np.nan)
+        latencies[i] = result.fix.timings_ms.get("total", np.nan)
         megabytes[i] = resident_mb()
         if progress:
             progress(i + 1, frames, "frames")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pixloc_ros.core.localizer import Localizer
 from pixloc_ros.core.tracker import Tracker
 from pixloc_ros.datasets.drive import Drive
 from pixloc_ros.evaluation.runner import run_drive
@@ -53,12 +54,16 @@ def trend(seconds: list[float], megabytes: list[float]) -> MemoryTrend:
 
 
 def loop_drive(
-    tracker: Tracker, drive: Drive, loops: int, progress: Progress | None = None
+    localizer: Localizer,
+    tracker: Tracker,
+    drive: Drive,
+    loops: int,
+    progress: Progress | None = None,
 ) -> MemoryTrend:
     """Run a drive over and over with one tracker and watch this process's memory."""
     seconds, megabytes, begin = [], [], time.monotonic()
     for loop in range(loops):
-        run_drive(tracker, drive)
+        run_drive(localizer, tracker, drive)
         gc.collect()
         seconds.append(time.monotonic() - begin)
         megabytes.append(resident_mb())

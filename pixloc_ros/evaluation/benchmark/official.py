@@ -18,7 +18,6 @@ import numpy as np
 import torch
 
 from pixloc_ros.core.alignment import (
-    AlignerConfig,
     ReferenceLevel,
     robust,
     sample_reference,
@@ -66,7 +65,7 @@ class OfficialLocalizer:
         self._net = checkpoint.net.to(device)
         self._damping = self._net.damping().detach()
         self._device, self._resize, self._references = device, resize, references
-        self._pad = AlignerConfig().pad
+        self._pad = checkpoint.aligner.pad
         self._observations = _observations(model, image_dir)
         self._centres = np.stack([o.T_world_cam[:3, 3] for o in self._observations])
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from pixloc_ros.core.frame import Fix, Frame
 from pixloc_ros.core.geometry import transforms
-from pixloc_ros.core.tracker import Frame, Tracker
+from pixloc_ros.core.localizer import Localizer, LocalizerConfig
+from pixloc_ros.core.tracker import GateConfig, judge
 from pixloc_ros.datasets.drive import Drive
 from pixloc_ros.evaluation.metrics import Metrics, evaluate_track
 from pixloc_ros.evaluation.trajectory import Track
@@ -26,6 +30,11 @@ class Disturbance:
     def __str__(self) -> str:
         return f"{self.metres:g} m / {self.degrees:g} deg"
 
+    def covariance(self) -> np.ndarray:
+        """(6, 6) in ROS order; a disturbance of that length has this variance along each axis."""
+        sigma = np.repeat([self.metres, np.radians(self.degrees)], 3) / np.sqrt(3)
+        return np.diag(np.maximum(sigma, 1e-4) ** 2)
+
     def apply(self, T_map_cam: np.ndarray, random: np.random.Generator) -> np.ndarray:
         """Shift the camera's centre, and turn the camera about it: exactly the stated amounts."""
         shift, axis = random.normal(size=(2, 3))
@@ -36,31 +45,51 @@ class Disturbance:
         return disturbed
 
 
+def single_start(
+    config: LocalizerConfig, aligner: Mapping[str, Any] | None = None
+) -> LocalizerConfig:
+    """Never a search and no prior in the cost; aligner: further settings of the alignment."""
+    search = replace(config.search, std_m=math.inf, std_deg=math.inf)
+    aligner = {**config.aligner, **(aligner or {})}
+    return replace(config, use_prior=False, search=search, aligner=aligner)
+
+
+def localize_frame(
+    localizer: Localizer,
+    drive: Drive,
+    i: int,
+    T_map_cam: np.ndarray,
+    disturbance: Disturbance,
+    gates: GateConfig = GateConfig(),
+) -> tuple[Fix, tuple[str, ...]]:
+    """Frame i of a drive by itself, from a pose that is off by about the disturbance: the fix, and
+    the gates' reasons against it."""
+    frame = Frame(int(drive.stamps_ns[i]), drive.image(i), drive.camera, drive.T_base_cam)
+    prior = T_map_cam @ transforms.inverse(drive.T_base_cam)
+    covariance = disturbance.covariance()
+    fix = localizer.localize(localizer.look(frame.image), frame, prior, covariance)
+    return fix, judge(gates, fix, covariance)
+
+
 def localize_from_disturbed(
-    tracker: Tracker,
+    localizer: Localizer,
     drive: Drive,
     disturbance: Disturbance,
+    gates: GateConfig = GateConfig(),
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Metrics:
-    """Localize every frame of a drive from scratch, with no odometry to speak of.
-
-    The tracker is told the disturbed pose and a covariance of that size, as by an `initialpose`.
-    Frames that it does not accept count as missed.
-    """
+    """Localize every frame of a drive by itself, from a disturbed pose with a covariance of that
+    size. Fixes that do not pass the gates count as missed."""
     random = np.random.default_rng(seed)
-    sigma = np.repeat([disturbance.metres, np.radians(disturbance.degrees)], 3) / np.sqrt(3)
     poses = np.full((len(drive), 4, 4), np.nan)
     latencies = np.full(len(drive), np.nan)
-    for i, stamp_ns in enumerate(drive.stamps_ns.tolist()):
+    for i in range(len(drive)):
         prior = disturbance.apply(drive.T_map_cam[i], random)
-        tracker.reset()
-        tracker.odometry.add(stamp_ns, np.eye(4))
-        tracker.set_pose(stamp_ns, prior @ transforms.inverse(drive.T_base_cam), np.diag(sigma**2))
-        result = tracker.process(Frame(stamp_ns, drive.image(i), drive.camera, drive.T_base_cam))
-        latencies[i] = result.timings_ms.get("total", np.nan)
-        if result.accepted:
-            poses[i] = result.T_map_base
+        fix, reasons = localize_frame(localizer, drive, i, prior, disturbance, gates)
+        latencies[i] = fix.timings_ms["total"]
+        if not reasons:
+            poses[i] = fix.T_map_base
         if progress:
             progress(i + 1, len(drive), f"priors {disturbance}")
     found = np.isfinite(poses).all(axis=(1, 2))

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pixloc_ros.core.geometry import transforms
-from pixloc_ros.core.tracker import Frame, Tracker
+from pixloc_ros.core.localizer import Localizer
 from pixloc_ros.datasets.drive import Drive
-from pixloc_ros.evaluation.benchmark.priors import Disturbance
+from pixloc_ros.evaluation.benchmark.priors import Disturbance, localize_frame
 from pixloc_ros.evaluation.metrics import evaluate_track
 from pixloc_ros.evaluation.trajectory import Track
 
@@ -59,20 +59,14 @@ def race(
     return [_summarize(name, drive, poses[name], latencies[name]) for name in ways]
 
 
-def tracker_way(
-    tracker: Tracker, drive: Drive, disturbance: Disturbance = TRACKING_PRIOR
+def our_way(
+    localizer: Localizer, drive: Drive, disturbance: Disturbance = TRACKING_PRIOR
 ) -> Localize:
     """Our own way, reference features from the map, as a frame that is being tracked."""
-    sigma = np.repeat([disturbance.metres, np.radians(disturbance.degrees)], 3) / np.sqrt(3)
-    T_cam_base = transforms.inverse(drive.T_base_cam)
 
     def localize(i: int, prior: np.ndarray) -> np.ndarray | None:
-        stamp_ns = int(drive.stamps_ns[i])
-        tracker.reset()
-        tracker.odometry.add(stamp_ns, np.eye(4))
-        tracker.set_pose(stamp_ns, prior @ T_cam_base, np.diag(sigma**2))
-        result = tracker.process(Frame(stamp_ns, drive.image(i), drive.camera, drive.T_base_cam))
-        return result.T_map_base @ drive.T_base_cam if result.accepted else None
+        fix, reasons = localize_frame(localizer, drive, i, prior, disturbance)
+        return None if reasons else fix.T_map_base @ drive.T_base_cam
 
     return localize
 

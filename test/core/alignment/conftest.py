@@ -9,6 +9,7 @@ import torch
 
 from pixloc_ros.core.alignment import (
     AlignerConfig,
+    Problem,
     QueryLevel,
     ReferenceLevel,
     align,
@@ -23,7 +24,7 @@ WIDTH, HEIGHT = 320, 240
 
 @dataclass
 class Scene:
-    """The arguments of `align` at the true pose T_rig_map (1,)."""
+    """The parts of a `Problem`, and the true pose T_rig_map (1,)."""
 
     T_rig_map: Pose
     points: torch.Tensor
@@ -35,8 +36,9 @@ class Scene:
     damping: torch.Tensor
 
     def align(self, T, config=AlignerConfig(iterations=(15, 15)), prior=None, **changes):
-        arguments = {**self.__dict__, **changes, "T_rig_map": T}
-        return align(**arguments, config=config, prior=prior)
+        parts = {**self.__dict__, **changes}
+        del parts["T_rig_map"]
+        return align(T, Problem(**parts), config, prior)
 
 
 def smooth(generator, channels, height, width, cell, dtype):

@@ -10,6 +10,7 @@ import torch
 
 from pixloc_ros.core.alignment import (
     AlignerConfig,
+    Problem,
     QueryLevel,
     ReferenceLevel,
     align,
@@ -84,13 +85,15 @@ def test_poses_of_every_level(oracle, pyramids, case):
     with torch.no_grad():
         result = align(
             pose12(expected[f"{case}/T_r2q_init"])[None],
-            points[None, None],
-            mask[None, None],
-            reference,
-            query,
-            cameras[1][None, None],
-            Pose.identity((1, 1)),
-            net.damping(),
+            Problem(
+                points[None, None],
+                mask[None, None],
+                reference,
+                query,
+                cameras[1][None, None],
+                Pose.identity((1, 1)),
+                net.damping(),
+            ),
             dataclasses.replace(OFFICIAL, pad=net.pad),
         )
     for level, pose in enumerate(reversed(result.levels)):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pixloc_ros.core.alignment import AlignerConfig, QueryLevel, ReferenceLevel, align
+from pixloc_ros.core.alignment import AlignerConfig, Problem, QueryLevel, ReferenceLevel, align
 from pixloc_ros.core.alignment.residuals import LevelResiduals
 from pixloc_ros.core.geometry.camera import Camera
 from pixloc_ros.core.geometry.pose import Pose
@@ -61,13 +61,15 @@ class Synthetic:
         config = dataclasses.replace(OFFICIAL, iterations=(iterations,), **changes)
         return align(
             T_init,
-            self.points,
-            self.mask,
-            self.reference[level : level + 1],
-            self.query[level : level + 1],
-            self.camera,
-            self.T_cam_rig,
-            self.damping[level : level + 1],
+            Problem(
+                self.points,
+                self.mask,
+                self.reference[level : level + 1],
+                self.query[level : level + 1],
+                self.camera,
+                self.T_cam_rig,
+                self.damping[level : level + 1],
+            ),
             config,
         )
 
@@ -134,13 +136,15 @@ def test_pose_after_every_iteration_in_double_precision(oracle):
 def test_coarse_to_fine(synthetic):
     result = align(
         pose12(synthetic.arrays["L2/T_init"])[None],
-        synthetic.points,
-        synthetic.mask,
-        synthetic.reference,
-        synthetic.query,
-        synthetic.camera,
-        synthetic.T_cam_rig,
-        synthetic.damping,
+        Problem(
+            synthetic.points,
+            synthetic.mask,
+            synthetic.reference,
+            synthetic.query,
+            synthetic.camera,
+            synthetic.T_cam_rig,
+            synthetic.damping,
+        ),
         OFFICIAL,
     )
     for level in range(3):

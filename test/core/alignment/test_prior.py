@@ -68,7 +68,7 @@ def test_a_vague_prior_is_ignored(make_scene, offsets):
     assert alone.prior_information is None
 
 
-def test_prior_and_features_meet_where_their_pulls_cancel(make_scene, offsets):
+def test_prior_and_features_meet_where_their_gradients_cancel(make_scene, offsets):
     """Near the optimum the cost is (H d^2 + s^2 L (d - e)^2) / 2, so d = (H + s^2 L)^-1 s^2 L e."""
     scene = make_scene(dtype=torch.float64)
     config = dataclasses.replace(CONFIG, feature_sigma=0.2)

@@ -25,16 +25,16 @@ def test_barron_matches_the_reference(oracle):
     np.testing.assert_allclose(robust.weight(x, 2, 1), arrays["squared/d1"])
 
 
-def test_weight_and_bend_are_derivatives_of_the_loss():
+def test_weight_and_second_derivative_are_derivatives_of_the_loss():
     for alpha in (-2.0, 0.0, 0.5, 1.0, 2.0):
         x = torch.linspace(0, 3, 20, dtype=torch.float64, requires_grad=True)
         (first,) = torch.autograd.grad(robust.loss(x, alpha, 0.3).sum(), x)
         torch.testing.assert_close(first, robust.weight(x, alpha, 0.3))
-        bend = robust.bend(x, alpha, 0.3)
+        curvature = robust.second_derivative(x, alpha, 0.3)
         if alpha < 2:
             (second,) = torch.autograd.grad(robust.weight(x, alpha, 0.3).sum(), x)
-            torch.testing.assert_close(bend, second)
-        assert (bend <= 0).all()
+            torch.testing.assert_close(curvature, second)
+        assert (curvature <= 0).all()
 
 
 def test_damped_step_matches_the_reference(oracle):

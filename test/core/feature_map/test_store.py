@@ -13,7 +13,7 @@ import torch
 from fake_map import CAMERA, DIMS, feature, make_map, pose, project
 
 from pixloc_ros.core.errors import MapError
-from pixloc_ros.core.feature_map import FeatureMap
+from pixloc_ros.core.feature_map import FeatureMap, SelectionConfig
 from pixloc_ros.core.feature_map import format as fmt
 
 
@@ -79,8 +79,8 @@ def test_a_damaged_tile_is_reported_not_raised(copy):
     content[-50] ^= 255
     path.write_bytes(content)
     feature_map = FeatureMap.open(copy)
-    assert feature_map.visible_points(pose(1.0), CAMERA, max_keyframes=2) is None
-    assert feature_map.visible_points(pose(1.0), CAMERA, max_keyframes=2) is None
+    assert feature_map.visible_points(pose(1.0), CAMERA, SelectionConfig(max_keyframes=2)) is None
+    assert feature_map.visible_points(pose(1.0), CAMERA, SelectionConfig(max_keyframes=2)) is None
     assert len(feature_map.problems) == 1 and "0_0.safetensors" in feature_map.problems[0]
     assert feature_map.visible_points(pose(50.0), CAMERA) is not None
 
@@ -88,7 +88,7 @@ def test_a_damaged_tile_is_reported_not_raised(copy):
 def test_visible_points_are_in_view_with_the_best_keyframes_features(folder):
     feature_map = FeatureMap.open(folder)
     T = pose(21.0, 0.5, 0.2, 0.1)
-    found = feature_map.visible_points(T, CAMERA, budget=10_000)
+    found = feature_map.visible_points(T, CAMERA, SelectionConfig(point_budget=10_000))
     points = found.points.double().numpy() + found.origin
     p2d, _ = project(points, T)
     assert (p2d >= -0.16 * 320).all() and (p2d[:, 0] <= 1.16 * 320).all()
@@ -114,8 +114,8 @@ def test_visible_points_are_in_view_with_the_best_keyframes_features(folder):
 def test_the_budget_is_kept_and_spread_over_the_image(folder):
     feature_map = FeatureMap.open(folder)
     T = pose(21.0)
-    everything = feature_map.visible_points(T, CAMERA, budget=10_000)
-    some = feature_map.visible_points(T, CAMERA, budget=40)
+    everything = feature_map.visible_points(T, CAMERA, SelectionConfig(point_budget=10_000))
+    some = feature_map.visible_points(T, CAMERA, SelectionConfig(point_budget=40))
     assert len(some.points) == 40 < len(everything.points)
     p2d, inside = project(some.points.double().numpy() + some.origin, T)
     assert inside.all()
@@ -133,8 +133,8 @@ def test_nothing_in_view_is_none(folder, T):
 def test_points_stay_exact_far_from_the_origin(tmp_path):
     near = FeatureMap.open(make_map(tmp_path / "near", np.arange(0, 20, 2.0)))
     far = FeatureMap.open(make_map(tmp_path / "far", np.arange(0, 20, 2.0), origin=400_000.0))
-    a = near.visible_points(pose(5.0), CAMERA, budget=10_000)
-    b = far.visible_points(pose(400_005.0, 400_000.0), CAMERA, budget=10_000)
+    a = near.visible_points(pose(5.0), CAMERA, SelectionConfig(point_budget=10_000))
+    b = far.visible_points(pose(400_005.0, 400_000.0), CAMERA, SelectionConfig(point_budget=10_000))
     assert np.array_equal(a.point_ids, b.point_ids)
     absolute = b.points.double().numpy() + b.origin - [400_000, 400_000, 0]
     np.testing.assert_allclose(absolute, a.points.double().numpy() + a.origin, atol=2e-5)
@@ -144,7 +144,10 @@ def test_memory_is_bounded_by_the_cache(folder):
     tile = max(t.bytes for t in FeatureMap.open(folder).info.tiles)
     feature_map = FeatureMap.open(folder, cache_mb=1.5 * tile / 1e6)
     for x in np.linspace(0, 58, 30):
-        assert feature_map.visible_points(pose(x), CAMERA, max_keyframes=1) is not None
+        assert (
+            feature_map.visible_points(pose(x), CAMERA, SelectionConfig(max_keyframes=1))
+            is not None
+        )
         assert feature_map.cached_bytes <= 1.5 * tile
     assert feature_map.problems == []
 
@@ -184,6 +187,6 @@ def test_a_map_of_ten_kilometres_opens_at_once(folder, tmp_path):
 def test_the_search_for_keyframes_does_not_grow_with_the_map(folder, tmp_path):
     def keyframes_looked_at(kilometres):
         feature_map = FeatureMap.open(big_map(tmp_path / f"{kilometres}", folder, kilometres))
-        return len(feature_map._index.near(np.array([500.0, 0.0, 0.0])))
+        return len(feature_map._index.near(np.array([500.0, 0.0, 0.0]), 30.0))
 
     assert keyframes_looked_at(2) == keyframes_looked_at(10) <= 46

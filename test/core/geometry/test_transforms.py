@@ -79,14 +79,20 @@ def test_batches():
     close(tf.from_quaternion(*tf.to_quaternion(T)), T)
     close(tf.interpolate(T[0], T[1], np.linspace(0, 1, 5))[-1], T[1, -1])
     assert tf.pose_error(T, T[0])[0].shape == (4, 5)
-    assert tf.adjoint(T).shape == (4, 5, 6, 6)
 
 
-@given(poses)
-def test_adjoint_moves_small_increments_between_frames(T):
-    xi = np.array([1e-6, -2e-6, 3e-6, 2e-6, 1e-6, -1e-6])
-    moved = tf.log(T @ tf.exp(xi) @ tf.inverse(T))
-    close(tf.adjoint(T) @ xi, moved, 1e-9)
+def test_the_error_in_ros_order_is_in_map_axes():
+    T = tf.exp(np.array([5.0, 6, 7, 0.3, -0.2, 0.1]))
+    turn = tf.exp(np.array([0.0, 0, 0, 0.01, -0.02, 0.03]))
+    moved = tf.from_Rt(turn[:3, :3] @ T[:3, :3], T[:3, 3] + [0.1, 0.2, -0.3])
+    close(tf.error6(moved, T), [0.1, 0.2, -0.3, 0.01, -0.02, 0.03])
+
+
+def test_orthonormal_finds_the_rotation_under_single_precision():
+    T = tf.exp(np.array([5.0, 6, 7, 0.3, -0.2, 0.1]))
+    rough = tf.orthonormal(T.astype(np.float32).astype(np.float64))
+    close(rough[:3, :3].T @ rough[:3, :3], np.eye(3), 1e-12)
+    close(rough, T, 1e-6)
 
 
 def test_hat_is_the_cross_product():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from pixloc_ros.core.alignment import AlignerConfig
 from pixloc_ros.core.errors import CheckpointError
 from pixloc_ros.core.network import (
     PixLocNet,
@@ -33,7 +34,7 @@ def vgg16():
 
 @pytest.fixture
 def folder(small, tmp_path):
-    save_checkpoint(small, tmp_path / "net", {"licence": "Apache-2.0"})
+    save_checkpoint(small, tmp_path / "net", AlignerConfig(), {"licence": "Apache-2.0"})
     return tmp_path / "net"
 
 
@@ -70,11 +71,11 @@ def test_own_folder_round_trip(small, folder):
 
 
 def test_half_precision_storage_has_a_stable_identity(small, tmp_path):
-    saved = save_checkpoint(small, tmp_path / "half", {}, half_precision=True)
+    saved = save_checkpoint(small, tmp_path / "half", AlignerConfig(), {}, half_precision=True)
     loaded = load_checkpoint(tmp_path / "half", inference=False)
     assert loaded.identity == saved
-    assert save_checkpoint(loaded.net, tmp_path / "again", {}) == saved
-    full = save_checkpoint(small, tmp_path / "full", {})
+    assert save_checkpoint(loaded.net, tmp_path / "again", AlignerConfig(), {}) == saved
+    full = save_checkpoint(small, tmp_path / "full", AlignerConfig(), {})
     assert full != saved
     sizes = [(tmp_path / n / "weights.safetensors").stat().st_size for n in ("half", "full")]
     assert sizes[0] < 0.6 * sizes[1]
@@ -87,7 +88,7 @@ def test_identity_is_that_of_weights_and_architecture(small, folder):
     net = load_checkpoint(folder, inference=False).net
     with torch.no_grad():
         net.optimizer[0].dampingnet.const[3] += 1e-3
-    assert save_checkpoint(net, folder, {}) != before
+    assert save_checkpoint(net, folder, AlignerConfig(), {}) != before
 
 
 def test_published_file_and_our_export_agree(published, tmp_path):
@@ -96,7 +97,7 @@ def test_published_file_and_our_export_agree(published, tmp_path):
     assert original.card == {} and original.name.endswith("/checkpoint_best.tar")
     export_official(original.net, tmp_path / "export.tar")
     exported = load_checkpoint(tmp_path / "export.tar")
-    saved = save_checkpoint(original.net, tmp_path / "own", {})
+    saved = save_checkpoint(original.net, tmp_path / "own", AlignerConfig(), {})
     assert exported.identity == saved == original.identity
     assert exported.config == original.config == load_checkpoint(tmp_path / "own").config
     content = torch.load(tmp_path / "export.tar", weights_only=True)
@@ -255,5 +256,5 @@ def test_only_whole_networks_are_written(small, folder, tmp_path):
         export_official(small, tmp_path / "small.tar")
     fused = load_checkpoint(folder).net
     with pytest.raises(ValueError, match="inference=False"):
-        save_checkpoint(fused, tmp_path / "fused", {})
+        save_checkpoint(fused, tmp_path / "fused", AlignerConfig(), {})
     assert not (tmp_path / "small.tar").exists() and not (tmp_path / "fused").exists()

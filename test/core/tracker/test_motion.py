@@ -4,7 +4,6 @@ import numpy as np
 
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.tracker.motion import Anchor, OdometryNoise
-from pixloc_ros.core.tracker.tracker import ros_error
 
 SILENT = OdometryNoise(0, 0, 0, 0, 0)
 
@@ -27,7 +26,7 @@ def test_the_covariance_is_that_of_many_drives_with_a_wrong_start():
     errors = []
     for error6 in rng.multivariate_normal(np.zeros(6), covariance, size=4000):
         wrong = Anchor(0, perturbed(T_map_base, error6), T_odom_base, covariance)
-        errors.append(ros_error(wrong.predict(later, SILENT)[0], predicted))
+        errors.append(transforms.error6(wrong.predict(later, SILENT)[0], predicted))
     measured = np.cov(np.array(errors).T)
     scale = np.sqrt(np.outer(np.diag(carried), np.diag(carried)))
     np.testing.assert_allclose(measured / scale, carried / scale, atol=0.08)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pixloc_ros.core.alignment import AlignerConfig
 from pixloc_ros.core.network import Checkpoint, FeaturePyramid
 from pixloc_ros.core.network.checkpoint import identity_of
 from pixloc_ros.core.network.model import LOG_DAMPING_RANGE, PixLocNet
@@ -90,7 +91,8 @@ def untrained(net: Untrained, name: str) -> Checkpoint:
     for key, value in net.state_dict().items():
         digest.update(key.encode() + value.float().numpy().tobytes())
     net.eval().requires_grad_(False)
-    return Checkpoint(net, digest.hexdigest(), {}, name, {})
+    aligner = AlignerConfig(pad=net.pad)
+    return Checkpoint(net, digest.hexdigest(), {}, aligner, name, {})
 
 
 @torch.no_grad()
@@ -118,4 +120,4 @@ def random_like(checkpoint: Checkpoint, images: Tensor, seed: int = 0) -> Checkp
     for level in net.optimizer:
         level.dampingnet.const.fill_(math.log(share / (1 - share)))
     identity = identity_of(net)
-    return Checkpoint(net.fuse(), identity, checkpoint.config, "random", {})
+    return Checkpoint(net.fuse(), identity, checkpoint.config, checkpoint.aligner, "random", {})

@@ -10,7 +10,7 @@ import numpy as np
 
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.evaluation.benchmark.robustness.conditions import Condition, changed, start_pose
-from pixloc_ros.evaluation.benchmark.robustness.localizers import Localizer
+from pixloc_ros.evaluation.benchmark.robustness.localizers import Method
 from pixloc_ros.evaluation.benchmark.robustness.results import Measurement, Results
 from pixloc_ros.evaluation.benchmark.robustness.scenes import Scene
 
@@ -20,7 +20,7 @@ Progress = Callable[[int, int, str], None]
 def measure(
     scene: Scene,
     method: str,
-    localizer: Localizer,
+    localizer: Method,
     conditions: Sequence[Condition],
     results: Results,
     seed: int = 0,
@@ -63,7 +63,7 @@ def measure(
 
 
 def _start(
-    condition: Condition, localizer: Localizer, T_map_cam: np.ndarray, query: str, seed: int
+    condition: Condition, localizer: Method, T_map_cam: np.ndarray, query: str, seed: int
 ) -> np.ndarray:
     if not condition.from_nearest:
         return start_pose(condition, T_map_cam, query, seed)

@@ -12,7 +12,7 @@ from pixloc_ros.core.network import Checkpoint
 from pixloc_ros.evaluation.benchmark.robustness import baselines
 from pixloc_ros.evaluation.benchmark.robustness.localizers import (
     FeatureLocalizer,
-    Localizer,
+    Method,
     SiftLocalizer,
 )
 from pixloc_ros.evaluation.benchmark.robustness.scenes import Progress, Scene, open_map
@@ -36,7 +36,7 @@ class Unavailable(Exception):
 
 def open_localizer(
     method: str, scene: Scene, ours: Checkpoint, with_search: bool, out: Path, progress: Progress
-) -> Localizer:
+) -> Method:
     """The method on the scene's map, which is built unless it is there. Raises Unavailable."""
     if method == "sift":
         return SiftLocalizer(scene)

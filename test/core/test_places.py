@@ -5,21 +5,22 @@ import pytest
 import torch
 
 from pixloc_ros.core.geometry.pose import Pose
-from pixloc_ros.core.initializer import InitializerConfig, draw
-from pixloc_ros.core.tracker import TrackerConfig
+from pixloc_ros.core.places import SearchConfig, draw
 
 
-@pytest.mark.parametrize("width, expected", [(0.5, 16), (1.0, 16), (1.5, 36), (2.0, 48), (9.0, 48)])
+@pytest.mark.parametrize(
+    "width, expected", [(0.5, 1), (1.0, 1), (1.001, 17), (1.5, 36), (2.0, 48), (9.0, 48)]
+)
 def test_starting_poses_grow_with_the_uncertainty_up_to_a_limit(width, expected):
-    assert InitializerConfig().starts(width) == expected
+    assert SearchConfig().starts(width) == expected
 
 
 def test_the_width_of_a_prior_is_its_worst_axis():
-    config = TrackerConfig(search_std_m=0.5, search_std_deg=3.0)
+    config = SearchConfig(std_m=0.5, std_deg=3.0)
     std = np.array([0.1, 0.75, 0.1, *np.radians([1.0, 1.0, 2.0])])
-    assert config.prior_width(np.diag(std**2)) == pytest.approx(1.5)
+    assert config.width(np.diag(std**2)) == pytest.approx(1.5)
     std[5] = np.radians(6.0)
-    assert config.prior_width(np.diag(std**2)) == pytest.approx(2.0)
+    assert config.width(np.diag(std**2)) == pytest.approx(2.0)
 
 
 def test_draws_begin_at_the_start_and_have_the_covariance():

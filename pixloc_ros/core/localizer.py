@@ -1,0 +1,266 @@
+"""A frame meets the map (PixLoc: Sarlin et al., CVPR 2021, section 3).
+
+    features = localizer.look(frame.image)                          the network, once per image
+    fix = localizer.localize(features, frame, prior, covariance)    points, alignment, covariance
+
+Nothing is kept from one call to the next. Several images of a rig, and several places that the
+rig may be at, go through the same call.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from pixloc_ros.core.alignment import AlignerConfig, Alignment, PosePrior, align
+from pixloc_ros.core.config import from_dict, to_dict
+from pixloc_ros.core.covariance import body_covariance, tangent_covariance, tangent_information
+from pixloc_ros.core.feature_map import FeatureMap, SelectionConfig, VisiblePoints
+from pixloc_ros.core.frame import Fix, Frame
+from pixloc_ros.core.geometry import transforms
+from pixloc_ros.core.geometry.camera import Camera
+from pixloc_ros.core.geometry.pose import Pose
+from pixloc_ros.core.image import prepare_image
+from pixloc_ros.core.network import Checkpoint
+from pixloc_ros.core.places import SearchConfig, search
+from pixloc_ros.core.rig import Features, Rig
+
+#: With and without a search, each more than once: torch optimises a recording at its second use.
+WARM_UP_VARIANCES = (1.0, 1.0, 1e-4, 1e-4)
+FAILED = "alignment failed: too few points in view or an unsolvable system"
+
+
+@dataclass(frozen=True)
+class LocalizerConfig:
+    """resize: longer side (px) of the image fed to the network, 0 = as the map was built.
+    use_prior: let the prior take part in the alignment with its own covariance.
+    inlier_residual: a point whose feature residual (unit features, so 0 to 2) is below this is an
+    inlier. covariance_scale: factor on the alignment's covariance, to calibrate it on recorded
+    drives. map_std_m, map_std_deg: error of the map itself and of the calibration, which no single
+    frame can see; added to the covariance. The default is that of a map from RTK poses; for one
+    from exact poses, 0 (docs/fusion.md has the consistency measured with both).
+    aligner: settings of the alignment (`AlignerConfig`) that shall differ from those stored with
+    the checkpoint.
+    """
+
+    resize: int = 0
+    use_prior: bool = True
+    inlier_residual: float = 0.5
+    covariance_scale: float = 1.0
+    map_std_m: float = 0.01
+    map_std_deg: float = 0.03
+    selection: SelectionConfig = field(default_factory=SelectionConfig)
+    search: SearchConfig = field(default_factory=SearchConfig)
+    aligner: dict[str, Any] = field(default_factory=dict, metadata={"of": AlignerConfig})
+
+    def map_covariance(self) -> np.ndarray:
+        """(6, 6) in ROS order: of the map's own error."""
+        std = (self.map_std_m, math.radians(self.map_std_deg))
+        return np.diag(np.repeat(np.square(std), 3))
+
+
+class Localizer:
+    """Localizes images in a map; holds the network, the map and the settings, but no pose.
+
+    A bad frame or a missing map tile never makes it raise: the fix says what went wrong. Used by
+    one thread at a time. Raises ConfigError for settings that do not fit the checkpoint.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        feature_map: FeatureMap,
+        config: LocalizerConfig = LocalizerConfig(),
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.config, self.map = config, feature_map
+        self.device = torch.device(device)
+        changed = {**to_dict(checkpoint.aligner), **config.aligner}
+        self.aligner = from_dict(AlignerConfig, changed, "localizer.aligner")
+        self._net = checkpoint.net.to(self.device).eval()
+        self._damping = self._net.damping().detach()
+
+    @torch.inference_mode()
+    def look(self, image: np.ndarray) -> Features:
+        """The network's view of an image: uint8, (H, W, 3) RGB or (H, W) gray."""
+        began = time.perf_counter()
+        tensor, scale = prepare_image(
+            image, self.config.resize or self.map.info.resize, self.device
+        )
+        pyramid = self._net(tensor)
+        return Features(pyramid, scale, began, (time.perf_counter() - began) * 1e3)
+
+    @torch.inference_mode()
+    def localize(
+        self,
+        features: Features | Sequence[Features],
+        frame: Frame | Sequence[Frame],
+        prior: np.ndarray,
+        covariance: np.ndarray,
+        with_views: bool = False,
+    ) -> Fix:
+        """Align a frame with the map, from where it is believed to be.
+
+        features, frame: of one image, or a sequence each for the images of a rig at one instant.
+        prior: T_map_base (4, 4), or (P, 4, 4) for as many places, of which the one with the
+        highest score is taken. covariance: its own, (6, 6) or (P, 6, 6) in ROS order; a prior less
+        certain than what a single start can take is searched around. with_views: also return
+        where the points fall in the images.
+        """
+        rig = Rig(_several(features), _several(frame), self.device)
+        priors = list(zip(prior.reshape(-1, 4, 4), covariance.reshape(-1, 6, 6)))
+        watch = _Stopwatch()
+        places = []
+        for number, (T_map_base, uncertainty) in enumerate(priors):
+            with watch("points"):
+                points = rig.visible_points(self.map, T_map_base, self.config.selection)
+            if points is not None:
+                with watch("align"):
+                    aligned = self._align(rig, points, T_map_base, uncertainty)
+                places.append(_Place(number, T_map_base, points, *aligned))
+        if not places:
+            problems = self.map.problems or ["no map points in view of the prior"]
+            return Fix.none("; ".join(problems), watch.stop(rig.features))
+        with watch("align"):
+            fix, row = self._choose(rig, places)
+        views = ()
+        if with_views:
+            chosen = next(place for place in places if place.number == fix.place)
+            views = rig.views(chosen.points, chosen.alignment, row)
+        return replace(fix, views=views, timings_ms=watch.stop(rig.features))
+
+    def warm_up(self, width: int, height: int) -> None:
+        """Localize an empty image of that size where the map begins, and forget it: what is done
+        once (recordings, kernel choice, memory pools) shall not make the first frames wait."""
+        camera = Camera.pinhole(width, height, width, width, width / 2, height / 2)
+        frame = Frame(0, np.zeros((height, width, 3), np.uint8), camera, np.eye(4))
+        start = self.map.keyframe_poses()[0]
+        for variance in WARM_UP_VARIANCES:
+            self.localize(self.look(frame.image), frame, start, variance * np.eye(6))
+
+    def _align(
+        self,
+        rig: Rig,
+        points: list[VisiblePoints],
+        T_map_base: np.ndarray,
+        covariance: np.ndarray,
+    ) -> tuple[Alignment, int]:
+        """Poses (S) aligned from one prior, and the number of starting poses that it took."""
+        T_map_rig = T_map_base @ rig.T_base_rig
+        information = tangent_information(covariance, T_map_rig, rig.T_base_rig)
+        T_local_rig = T_map_rig.copy()
+        T_local_rig[:3, 3] -= points[0].origin
+        start = Pose.from_matrix(rig.tensor(transforms.inverse(T_local_rig))[None])
+        prior = PosePrior(start, rig.tensor(information)[None]) if self.config.use_prior else None
+        problem = rig.problem(points, self._damping)
+        settings = self.config.search
+        count = settings.starts(settings.width(covariance))
+        if count == 1:
+            return align(start, problem, self.aligner, prior), count
+        spread = rig.tensor(np.linalg.inv(information))
+        return search(problem, start, spread, count, self.aligner, settings, prior), count
+
+    def _choose(self, rig: Rig, places: list[_Place]) -> tuple[Fix, int]:
+        """The pose of the highest score, and its row among those of its place."""
+        fixes = [(fix, row) for place in places for row, fix in enumerate(self._fixes(rig, place))]
+        best, row = max(fixes, key=lambda pair: pair[0].score)
+        elsewhere = [fix.score for fix, _ in fixes if self._apart(fix, best)]
+        count = sum(place.hypotheses for place in places)
+        return replace(best, runner_up=max(elsewhere, default=0.0), hypotheses=count), row
+
+    def _fixes(self, rig: Rig, place: _Place) -> Iterator[Fix]:
+        """The poses of a place with their covariances; the one copy from the device."""
+        config, aligned = self.config, place.alignment
+        inliers = aligned.valid & (aligned.residuals < config.inlier_residual)
+        columns = (
+            aligned.T_rig_map.matrix().flatten(1),
+            tangent_covariance(aligned, config.covariance_scale).flatten(1),
+            tangent_covariance(aligned, config.covariance_scale, with_prior=False).flatten(1),
+            aligned.step_left.unflatten(1, (2, 3)).norm(dim=-1),
+            torch.stack(
+                (
+                    aligned.failed,
+                    aligned.num_valid,
+                    inliers.sum((1, 2)),
+                    aligned.cost,
+                    aligned.converged,
+                    aligned.score,
+                ),
+                -1,
+            ),
+        )
+        ends = np.cumsum([column.shape[1] for column in columns])[:-1]
+        numbers = torch.cat([column.float() for column in columns], 1).cpu().double().numpy()
+        for values in numbers:
+            T_rig_map, *covariances, step_left, rest = np.split(values, ends)
+            failed, num_points, num_inliers, cost, converged, score = rest.tolist()
+            T_map_rig = transforms.inverse(transforms.orthonormal(T_rig_map.reshape(4, 4)))
+            T_map_rig[:3, 3] += place.points[0].origin
+            T_map_base = T_map_rig @ transforms.inverse(rig.T_base_rig)
+            covariance, image_covariance = (
+                body_covariance(c.reshape(6, 6), T_map_rig, rig.T_base_rig)
+                + config.map_covariance()
+                for c in covariances
+            )
+            yield Fix(
+                T_map_base,
+                covariance,
+                image_covariance,
+                failure=FAILED if failed else "",
+                place=place.number,
+                update=transforms.error6(T_map_base, place.T_map_base),
+                num_points=int(num_points),
+                num_inliers=int(num_inliers),
+                cost=cost,
+                converged=bool(converged),
+                step_left=tuple(step_left.tolist()),
+                score=score,
+            )
+
+    def _apart(self, one: Fix, other: Fix) -> bool:
+        """Whether two poses are further apart than a single start reaches."""
+        metres, radians = transforms.pose_error(one.T_map_base, other.T_map_base)
+        limits = self.config.search
+        return bool(metres > limits.std_m or math.degrees(radians) > limits.std_deg)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """One prior T_map_base with the points in view of it and the poses (S) aligned from it."""
+
+    number: int
+    T_map_base: np.ndarray
+    points: list[VisiblePoints]
+    alignment: Alignment
+    hypotheses: int
+
+
+def _several(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, (list, tuple)) else (value,)
+
+
+class _Stopwatch:
+    """Milliseconds by part, on the host's clock (on a GPU: until the launch; "align" ends in the
+    copy that waits for everything)."""
+
+    def __init__(self) -> None:
+        self._parts = {"points": 0.0, "align": 0.0}
+
+    @contextmanager
+    def __call__(self, part: str) -> Iterator[None]:
+        begin = time.perf_counter()
+        yield
+        self._parts[part] += (time.perf_counter() - begin) * 1e3
+
+    def stop(self, features: Sequence[Features]) -> dict[str, float]:
+        """With the network's part, and in total since the first image came in."""
+        total = (time.perf_counter() - features[0].began) * 1e3
+        network = sum(seen.network_ms for seen in features)
+        return {"network": network, **self._parts, "total": total}

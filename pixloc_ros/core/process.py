@@ -1,0 +1,31 @@
+"""The way of a frame: prior -> features -> fix -> gates and state -> FrameResult."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pixloc_ros.core.frame import Frame
+from pixloc_ros.core.localizer import Localizer, LocalizerConfig
+from pixloc_ros.core.tracker import FrameResult, Tracker, TrackerConfig
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All between an image and a pose, as YAML files and node parameters hold it."""
+
+    localizer: LocalizerConfig = field(default_factory=LocalizerConfig)
+    tracker: TrackerConfig = field(default_factory=TrackerConfig)
+
+
+def process_frame(
+    localizer: Localizer, tracker: Tracker, frame: Frame, with_view: bool = False
+) -> FrameResult:
+    """Localize one frame. with_view: also return where the map points fall in the image."""
+    prediction = tracker.predict(frame.stamp_ns)
+    if prediction.unknown:
+        return tracker.update(prediction, None)
+    features = localizer.look(frame.image)
+    fix = localizer.localize(
+        features, frame, prediction.T_map_base, prediction.covariance, with_view
+    )
+    return tracker.update(prediction, fix)
