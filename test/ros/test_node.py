@@ -397,16 +397,15 @@ def test_a_camera_that_tf_does_not_know_is_named(running, until, room_drive):
 
 def test_a_frame_that_raises_leaves_the_node_alive(running, until, room_drive):
     robot, node = running(**start_at(room_drive))
-    process, calls = node._tracker.process, []
+    look = node._localizer.look
 
-    def broken(frame, with_view=False):
-        calls.append(frame.stamp_ns)
+    def broken(image):
         raise RuntimeError("out of memory")
 
-    node._tracker.process = broken
+    node._localizer.look = broken
     robot.send_frame(0)
     assert until(lambda: robot.says("inputs", "out of memory", DiagnosticStatus.WARN))
-    node._tracker.process = process
+    node._localizer.look = look
     track(robot, until, [1])
 
 
