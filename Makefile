@@ -16,7 +16,7 @@ help:
 	@echo 'make demo       the embedded drive: map, bag, live node, figures and pictures'
 	@echo 'make real       the same with the real drive in ../shared'
 	@echo 'make test       all tests (ARGS="-k tracker" for some)'
-	@echo 'make style      formatter and linter (ruff.toml), a part of make test; make format mends'
+	@echo 'make style      formatter, linter and type checker, a part of make test; make format mends'
 	@echo 'make benchmark  the figures of the README'
 	@echo 'make venv       only the virtual environment (PYTHON=, VENV=, TORCH=)'
 	@echo 'make clean      removes what was built and made here, not the environment'
@@ -39,6 +39,7 @@ test: style
 style: $(READY)
 	@$(RUN) ruff format --check --quiet $(CODE)
 	@$(RUN) ruff check --quiet $(CODE)
+	@$(RUN) mypy
 
 format: $(READY)
 	@$(RUN) ruff check --fix $(CODE)

@@ -33,7 +33,7 @@ def from_dict(cls: type[T], mapping: Mapping[str, Any] | None, where: str = "") 
     mapping = {} if mapping is None else mapping
     if not isinstance(mapping, Mapping):
         raise ConfigError(f"{place}: expected a mapping of settings, got {_describe(mapping)}")
-    fields = {f.name: f for f in dataclasses.fields(cls) if f.init}
+    fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
     for key in mapping:
         if key not in fields:
             known = ", ".join(sorted(fields)) or "none"
@@ -84,7 +84,7 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
         return _convert_union(arguments, value, where)
     if origin is typing.Literal:
         return _one_of(arguments, value, where)
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         return value if isinstance(value, kind) else from_dict(kind, value, where)
     if (origin or kind) in (tuple, list):
         return _convert_sequence(origin or kind, arguments, value, where)
@@ -117,7 +117,7 @@ def _convert_tagged(kinds: Sequence[type], value: Any, where: str) -> Any:
         raise ConfigError(f"{where}: expected a mapping of settings, got {_describe(value)}")
     if "kind" not in value:
         raise ConfigError(f"{where}: missing key 'kind'")
-    by_kind = {kind.__dataclass_fields__["kind"].default: kind for kind in kinds}
+    by_kind = {kind.kind: kind for kind in kinds}  # type: ignore[attr-defined]
     chosen = _one_of(list(by_kind), value["kind"], f"{where}.kind")
     return from_dict(by_kind[chosen], value, where)
 

@@ -23,7 +23,7 @@ from pixloc_ros.core.alignment import AlignerConfig, Alignment, PosePrior, align
 from pixloc_ros.core.config import from_dict, to_dict
 from pixloc_ros.core.covariance import body_covariance, tangent_covariance, tangent_information
 from pixloc_ros.core.feature_map import FeatureMap, SelectionConfig, VisiblePoints
-from pixloc_ros.core.frame import Fix, Frame
+from pixloc_ros.core.frame import Fix, Frame, PointView
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.geometry.camera import Camera
 from pixloc_ros.core.geometry.pose import Pose
@@ -130,7 +130,7 @@ class Localizer:
             return Fix.none("; ".join(problems), watch.stop(rig.features))
         with watch("align"):
             fix, row = self._choose(rig, places)
-        views = ()
+        views: tuple[PointView, ...] = ()
         if with_views:
             chosen = next(place for place in places if place.number == fix.place)
             views = rig.views(chosen.points, chosen.alignment, row)

@@ -21,11 +21,9 @@ def process_frame(
     localizer: Localizer, tracker: Tracker, frame: Frame, with_view: bool = False
 ) -> FrameResult:
     """Localize one frame. with_view: also return where the map points fall in the image."""
-    prediction = tracker.predict(frame.stamp_ns)
-    if prediction.unknown:
-        return tracker.update(prediction, None)
+    prior = tracker.predict(frame.stamp_ns)
+    if isinstance(prior, FrameResult):
+        return prior
     features = localizer.look(frame.image)
-    fix = localizer.localize(
-        features, frame, prediction.T_map_base, prediction.covariance, with_view
-    )
-    return tracker.update(prediction, fix)
+    fix = localizer.localize(features, frame, prior.T_map_base, prior.covariance, with_view)
+    return tracker.update(prior, fix)

@@ -12,7 +12,7 @@ import functools
 import itertools
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import torch
@@ -72,7 +72,7 @@ class Recorded:
 
 @functools.cache
 def _field_names(kind: type) -> tuple[str, ...]:
-    return tuple(kind.__dataclass_fields__)
+    return tuple(field.name for field in fields(kind))
 
 
 def _take_apart(value: Any, tensors: list[Tensor]) -> Any:
@@ -82,7 +82,7 @@ def _take_apart(value: Any, tensors: list[Tensor]) -> Any:
         return value.dtype, value.ndim
     if isinstance(value, (tuple, list)):
         return (type(value), *(_take_apart(item, tensors) for item in value))
-    if is_dataclass(value):
+    if is_dataclass(value) and not isinstance(value, type):
         return (
             type(value),
             *(_take_apart(getattr(value, name), tensors) for name in _field_names(type(value))),
@@ -97,7 +97,7 @@ def _put_together(value: Any, tensors: Iterator[Tensor]) -> Any:
     if isinstance(value, (tuple, list)):
         items = [_put_together(item, tensors) for item in value]
         return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
-    if is_dataclass(value):
+    if is_dataclass(value) and not isinstance(value, type):
         return type(value)(
             *(_put_together(getattr(value, name), tensors) for name in _field_names(type(value)))
         )

@@ -45,7 +45,7 @@ def align(
 
     T = T_rig_map
     failed_anywhere = torch.zeros(T.shape, dtype=torch.bool, device=T.device)
-    levels = []
+    levels: list[Pose] = []
     for level in reversed(range(len(query))):
         residuals = LevelResiduals.prepare(
             points,

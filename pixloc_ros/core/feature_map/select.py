@@ -160,20 +160,19 @@ def choose(
     p_cam = torch.from_numpy((offset @ R).astype(np.float32))
     p2d, valid = camera.project(p_cam)
     in_front = p_cam[:, 2].numpy() > 0.1
-    p2d, size = p2d.numpy(), camera.size.numpy()
-    inside = valid.numpy()
+    pixels, size, inside = p2d.numpy(), camera.size.numpy(), valid.numpy()
     distance = np.maximum(np.linalg.norm(offset, axis=1), 1e-6)
     cos_view = -np.einsum("ij,ij->i", offset, candidates.view) / distance
     scale = candidates.distance / distance
     margin = config.image_margin * size
-    ok = in_front & np.isfinite(p2d).all(1)
-    ok &= ((p2d >= -margin) & (p2d <= size + margin)).all(1)
+    ok = in_front & np.isfinite(pixels).all(1)
+    ok &= ((pixels >= -margin) & (pixels <= size + margin)).all(1)
     ok &= cos_view >= _cos(config.max_view_angle)
     ok &= (scale <= config.max_scale_change) & (scale >= 1 / config.max_scale_change)
     index = np.flatnonzero(ok)
     score = candidates.score * np.where(candidates.confirmed, 1.0, config.unconfirmed_worth)
     chosen = spread(
-        p2d[index],
+        pixels[index],
         score[index],
         size,
         config.point_budget,

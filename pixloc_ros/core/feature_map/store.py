@@ -171,8 +171,8 @@ class FeatureMap:
         """The points of these keyframes; kept, since consecutive frames ask for the same ones."""
         if self._pool is not None and self._pool.keyframes == rows:
             return self._pool
-        tiles = {row: self._tile(int(self._keyframes["tile"][row])) for row in rows}
-        parts = [(row, tiles[row]) for row in rows if tiles[row] is not None]
+        tiles = [(row, self._tile(int(self._keyframes["tile"][row]))) for row in rows]
+        parts = [(row, tile) for row, tile in tiles if tile is not None]
         if not parts:
             return None
         self._pool = self._gather(rows, parts)
@@ -243,7 +243,8 @@ class FeatureMap:
         path = self.path / fmt.TILE_FOLDER / entry.name
         try:
             if index not in self._verified and fmt.file_sha256(path) != entry.sha256:
-                return self._report(path, "checksum differs from map.json")
+                self._report(path, "checksum differs from map.json")
+                return None
             content = load_file(path)
             self._verified.add(index)
             levels = range(len(self.info.strides))
@@ -258,7 +259,8 @@ class FeatureMap:
                 num_bytes=entry.bytes,
             )
         except (OSError, SafetensorError, KeyError) as error:
-            return self._report(path, f"{type(error).__name__}: {error}")
+            self._report(path, f"{type(error).__name__}: {error}")
+            return None
 
     def _report(self, path: Path, reason: str) -> None:
         problem = f"{path}: damaged tile ({reason}); copy or build the map again"

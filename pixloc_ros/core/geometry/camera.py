@@ -69,8 +69,8 @@ class Camera:
                 "must be positive (is the camera calibrated?)"
             )
         limit = max_valid_radius2(model, distortion)
-        tensors = (torch.tensor(list(map(float, v)), dtype=dtype) for v in (size, f, c, distortion))
-        return cls(model, *tensors, torch.tensor(limit, dtype=dtype))
+        numbers = (size, f, c, distortion, limit)
+        return cls(model, *(torch.tensor(v, dtype=dtype) for v in numbers))
 
     @classmethod
     def pinhole(
@@ -249,7 +249,9 @@ class Camera:
 
     def project_with_jacobian(self, p_cam: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """As `project`, and d(pixel)/d(point), (..., N, 2, 3), right for valid points."""
-        return self._project(p_cam, jacobian=True)
+        p2d, valid, J = self._project(p_cam, jacobian=True)
+        assert J is not None
+        return p2d, valid, J
 
     def _project(self, p_cam: Tensor, jacobian: bool) -> tuple[Tensor, Tensor, Tensor | None]:
         x, y, z = p_cam.unbind(-1)
@@ -293,8 +295,8 @@ class Camera:
     def from_dict(cls, data: Mapping[str, Any], dtype: torch.dtype = torch.float32) -> Camera:
         """The inverse of `to_dict`. Raises DataError when a key is missing or a value is wrong."""
         try:
-            values = [data[name] for name in ("model", "size", "f", "c", "distortion")]
-            return cls.build(*values, dtype=dtype)
+            values = {name: data[name] for name in ("model", "size", "f", "c", "distortion")}
+            return cls.build(**values, dtype=dtype)
         except KeyError as error:
             raise DataError(f"a camera needs the key {error} (it has: {_names(data)})") from None
         except TypeError as error:

@@ -37,23 +37,22 @@ def distort(
     Returns the distorted x and y and, if asked for, the derivative [[a, b], [b, d]] as (a, b, d);
     it is symmetric in all models.
     """
-    k = k[..., None, :].unbind(-1)
+    coefficients = k[..., None, :].unbind(-1)
     u = x * x + y * y
-    s, ds = _SCALES[model](k, u, jacobian)
-    if model == "equidistant":
-        dx, dy = x * s, y * s
-        p1 = p2 = None
-    else:
-        p1, p2 = k[2], k[3]
+    s, ds = _SCALES[model](coefficients, u, jacobian)
+    tangential = model != "equidistant"
+    dx, dy = x * s, y * s
+    if tangential:
+        p1, p2 = coefficients[2:4]
         xy2 = 2 * x * y
-        dx = x * s + (p1 * xy2 + p2 * (u + 2 * x * x))
-        dy = y * s + (p2 * xy2 + p1 * (u + 2 * y * y))
-    if not jacobian:
+        dx = dx + (p1 * xy2 + p2 * (u + 2 * x * x))
+        dy = dy + (p2 * xy2 + p1 * (u + 2 * y * y))
+    if ds is None:
         return dx, dy, None
     g = 2 * ds
     gx = g * x
     a, b, d = s + gx * x, gx * y, s + g * y * y
-    if p1 is not None:
+    if tangential:
         p1y, p2x = 2 * p1 * y, 2 * p2 * x
         a = a + (p1y + 3 * p2x)
         b = b + 2 * (p1 * x + p2 * y)
@@ -136,13 +135,14 @@ def _undistort_radius(model: str, k: Tensor, limit: Tensor, rd: Tensor) -> Tenso
     Newton's step is taken where it stays in the bracket and steps shrink by half each time (or are
     down to rounding); elsewhere the bracket is halved.
     """
-    k = k[..., None, :].unbind(-1)
+    coefficients = k[..., None, :].unbind(-1)
     r = torch.minimum(rd, limit)
     low, high = torch.zeros_like(r), limit.expand_as(r)
     step = high
     for _ in range(_RADIAL_STEPS):
         u = r * r
-        s, ds = _SCALES[model](k, u, True)
+        s, ds = _SCALES[model](coefficients, u, True)
+        assert ds is not None
         error = r * s - rd
         high, low = torch.where(error > 0, r, high), torch.where(error > 0, low, r)
         newton = r - error / (s + 2 * u * ds)  # NaN or infinite on a vanishing slope: not taken
@@ -156,8 +156,9 @@ def _undistort_radius(model: str, k: Tensor, limit: Tensor, rd: Tensor) -> Tenso
 def _newton_step(
     model: str, k: Tensor, x: Tensor, y: Tensor, xd: Tensor, yd: Tensor
 ) -> tuple[Tensor, Tensor]:
-    fx, fy, (a, b, d) = distort(model, k, x, y)
-    a, b, d = a.detach(), b.detach(), d.detach()
+    fx, fy, slope = distort(model, k, x, y)
+    assert slope is not None
+    a, b, d = (part.detach() for part in slope)
     ex, ey = fx - xd, fy - yd
     determinant = a * d - b * b
     tiny = torch.full_like(determinant, 1e-9)
@@ -182,12 +183,12 @@ def max_valid_radius2(model: str, k: Sequence[float]) -> float:
         slope = top * bottom + 2 * u * (top.deriv() * bottom - top * bottom.deriv())
         pole = _smallest_root(bottom.coef, MAX_RADIUS2)
         return _smallest_root(slope.coef, pole)
-    slope = [1, 3 * k[0], 5 * k[1], 7 * k[2], 9 * k[3]]
-    angle = math.sqrt(_smallest_root(slope, (math.pi / 2) ** 2))
+    in_angle2 = [1, 3 * k[0], 5 * k[1], 7 * k[2], 9 * k[3]]
+    angle = math.sqrt(_smallest_root(in_angle2, (math.pi / 2) ** 2))
     return min(math.tan(angle) ** 2, MAX_RADIUS2)
 
 
-def _smallest_root(coefficients: Sequence[float], upper: float) -> float:
+def _smallest_root(coefficients: Sequence[float] | np.ndarray, upper: float) -> float:
     """The smallest real root in (0, upper) of a polynomial (constant term first), else `upper`."""
     c = np.trim_zeros(np.asarray(coefficients, dtype=np.float64), "b")
     # a leading term that is negligible all the way to `upper` would spoil the companion matrix

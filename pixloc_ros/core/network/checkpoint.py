@@ -100,12 +100,13 @@ def save_checkpoint(
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in _weights(net).items()}
     if half_precision:
         state = {k: v.half() if v.ndim > 1 else v for k, v in state.items()}
+    identity = _identity(net.architecture, state)
     description = {
         "format_version": FORMAT_VERSION,
         "architecture": net.architecture,
         "config": net.config,
         "aligner": to_dict(aligner),
-        "identity": _identity(net.architecture, state),
+        "identity": identity,
         "card": card,
     }
     folder = Path(folder)
@@ -115,7 +116,7 @@ def save_checkpoint(
     os.replace(partial, folder / "weights.safetensors")
     partial.write_text(json.dumps(description, indent=2) + "\n")
     os.replace(partial, folder / "checkpoint.json")
-    return description["identity"]
+    return identity
 
 
 def export_official(net: PixLocNet, path: str | Path) -> None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from pixloc_ros.core.network.pyramid import FeaturePyramid
+from pixloc_ros.core.network.pyramid import FeaturePyramid, PyramidExtractor
 from pixloc_ros.core.network.small_unet import SmallUNet
 from pixloc_ros.core.network.vgg_unet import VggUNet
 from pixloc_ros.core.recording import Recorded
@@ -53,7 +53,7 @@ class PixLocNet(nn.Module):
             raise ValueError(f"unknown architecture {architecture!r}, known: {ARCHITECTURES}")
         self.architecture, self.pad = architecture, int(pad)
         if architecture == "small":
-            self.extractor = SmallUNet(**widths)
+            self.extractor: PyramidExtractor = SmallUNet(**widths)
         else:
             self.extractor = VggUNet(architecture, **widths)
         self.optimizer = nn.ModuleList(LevelOptimizer() for _ in self.strides)
@@ -80,15 +80,17 @@ class PixLocNet(nn.Module):
 
     def damping(self) -> Tensor:
         """Damping factors (L, 6), translation before rotation."""
-        return torch.stack([level.dampingnet() for level in self.optimizer])
+        levels: list[LevelOptimizer] = list(self.optimizer)  # type: ignore[arg-type]
+        return torch.stack([level.dampingnet() for level in levels])
 
     def fuse(self) -> PixLocNet:
         """Fold batch norms into their convolutions, in place: faster, for inference only."""
         self.eval().requires_grad_(False)
         for module in [m for m in self.modules() if isinstance(m, nn.Sequential)]:
             for i in range(len(module) - 1):
-                if isinstance(module[i], nn.Conv2d) and isinstance(module[i + 1], nn.BatchNorm2d):
-                    module[i] = fuse_conv_bn_eval(module[i], module[i + 1])
+                convolution, norm = module[i], module[i + 1]
+                if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                    module[i] = fuse_conv_bn_eval(convolution, norm)
                     module[i + 1] = nn.Identity()
         self.fused = True
-        return self.to(memory_format=torch.channels_last)
+        return self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

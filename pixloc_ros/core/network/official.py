@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -110,7 +111,7 @@ def official_content(net: PixLocNet) -> dict:
     }
 
 
-def _load(path: Path) -> object:
+def _load(path: Path) -> Any:
     try:
         with torch.serialization.safe_globals(_numpy_scalars()):
             return torch.load(path, map_location="cpu", weights_only=True)

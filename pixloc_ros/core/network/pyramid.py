@@ -36,6 +36,8 @@ class PyramidExtractor(nn.Module):
     widths: dict[str, tuple[int, ...]]  # the arguments it was built with
     strides: tuple[int, ...]
     dims: tuple[int, ...]
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]):
         super().__init__()

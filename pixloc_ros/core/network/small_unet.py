@@ -123,7 +123,7 @@ class SmallUNet(PyramidExtractor):
                 f"and two without a level at stride 2; got {decoder} and {dims}"
             )
         self.widths = {"decoder": decoder, "dims": dims}
-        context, *decoder = decoder
+        context, *widths = decoder
         self.encoder = LiteEncoder()
         *skips, deepest = (STAGES[i][-1] for i in TAPPED_STAGES)
         self.context = nn.Sequential(
@@ -133,10 +133,10 @@ class SmallUNet(PyramidExtractor):
         )
         self.decoder = nn.ModuleList()
         channels = context
-        for width, skip_channels in zip(decoder, reversed(skips)):
+        for width, skip_channels in zip(widths, reversed(skips)):
             self.decoder.append(DecoderBlock(channels, skip_channels, width))
             channels = width
-        self.add_heads((*decoder[:0:-1], context), dims, (2, 4, 16)[-len(dims) :])
+        self.add_heads((*widths[:0:-1], context), dims, (2, 4, 16)[-len(dims) :])
 
     def maps(self, image: Tensor) -> list[Tensor]:
         *skips, deepest = self.encoder(image)

@@ -35,7 +35,7 @@ class VggUNet(PyramidExtractor):
         self.encoder = nn.ModuleList()
         channels = 3
         for i, (width, convolutions) in enumerate(zip(BLOCK_WIDTHS, CONVOLUTIONS[encoder])):
-            layers = [nn.MaxPool2d(2)] if i > 0 else []
+            layers: list[nn.Module] = [nn.MaxPool2d(2)] if i > 0 else []
             for _ in range(convolutions):
                 layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(inplace=True)]
                 channels = width

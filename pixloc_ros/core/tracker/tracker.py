@@ -23,18 +23,16 @@ DEFAULT_INITIAL_STD = np.array([0.5, 0.5, 0.2, 0.03, 0.03, 0.07])
 class Prediction:
     """Where odometry carries the pose to at a stamp: the prior of a fix.
 
-    unknown: why it carries it nowhere, else empty. T_map_base (4, 4) and covariance (6, 6) in ROS
-    order: the prior; T_odom_base (4, 4): odometry at the stamp. anchor: what it was carried from.
-    epoch: of the tracker when it was made.
+    T_map_base (4, 4) and covariance (6, 6) in ROS order: the prior. T_odom_base (4, 4): odometry
+    at the stamp. anchor: what it was carried from. epoch: of the tracker when it was made.
     """
 
     stamp_ns: int
     epoch: object
-    unknown: str = ""
-    anchor: Anchor | None = None
-    T_odom_base: np.ndarray | None = None
-    T_map_base: np.ndarray | None = None
-    covariance: np.ndarray | None = None
+    anchor: Anchor
+    T_odom_base: np.ndarray
+    T_map_base: np.ndarray
+    covariance: np.ndarray
 
 
 class Tracker:
@@ -87,27 +85,22 @@ class Tracker:
             self._pending = (stamp_ns, np.asarray(T_map_base, float), np.asarray(covariance, float))
             self._epoch = object()
 
-    def predict(self, stamp_ns: int) -> Prediction:
-        """The prior at a stamp."""
+    def predict(self, stamp_ns: int) -> Prediction | FrameResult:
+        """The prior at a stamp, or the frame's result where there is none."""
         T_odom_base = self.odometry.at(stamp_ns)
         with self._lock:
             epoch = self._epoch
             if T_odom_base is None:
-                return Prediction(stamp_ns, epoch, "no odometry at the stamp of the image")
+                return self._without_prior(stamp_ns, "no odometry at the stamp of the image")
             self._resolve_pending(stamp_ns)
             anchor = self._anchor
         if anchor is None:
-            return Prediction(stamp_ns, epoch, "waiting for an initial pose")
+            return self._without_prior(stamp_ns, "waiting for an initial pose")
         carried = anchor.predict(T_odom_base, self.config.odometry_noise)
-        return Prediction(stamp_ns, epoch, "", anchor, T_odom_base, *carried)
+        return Prediction(stamp_ns, epoch, anchor, T_odom_base, *carried)
 
-    def update(self, prediction: Prediction, fix: Fix | None) -> FrameResult:
-        """Judge the fix found from a prediction; state, and where the robot is.
-
-        fix: None only where the prediction is unknown.
-        """
-        if prediction.unknown or fix is None:
-            return FrameResult(prediction.stamp_ns, self._state, reasons=(prediction.unknown,))
+    def update(self, prediction: Prediction, fix: Fix) -> FrameResult:
+        """Judge the fix found from a prediction; state, and where the robot is."""
         reasons = judge(self.config.gates, fix, prediction.covariance)
         with self._lock:
             if self._epoch is not prediction.epoch:
@@ -136,6 +129,9 @@ class Tracker:
             fix=fix,
         )
 
+    def _without_prior(self, stamp_ns: int, reason: str) -> FrameResult:
+        return FrameResult(stamp_ns, self._state, reasons=(reason,))
+
     def _state_without_fix(self, prediction: Prediction) -> TrackState:
         anchor, gates = prediction.anchor, self.config.gates
         distance = np.linalg.norm(prediction.T_map_base[:3, 3] - anchor.T_map_base[:3, 3])
@@ -149,12 +145,13 @@ class Tracker:
         if self._pending is None:
             return
         pose_stamp, T_map_base, covariance = self._pending
-        T_odom_base = self.odometry.at(pose_stamp)
+        T_odom_base, oldest = self.odometry.at(pose_stamp), self.odometry.first()
         if T_odom_base is None:
-            first_stamp, first = self.odometry.first()
-            if pose_stamp > first_stamp:
+            if oldest is None or pose_stamp > oldest[0]:
                 return  # odometry is still on its way
-            T_odom_base = first  # older than all odometry: the robot is taken to have stood still
+            T_odom_base = oldest[
+                1
+            ]  # older than all odometry: the robot is taken to have stood still
         self._anchor = Anchor(max(pose_stamp, stamp_ns), T_map_base, T_odom_base, covariance)
         self._pending = None
         self._state = TrackState.COASTING

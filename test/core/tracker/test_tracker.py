@@ -7,7 +7,7 @@ import pytest
 
 from pixloc_ros.core.frame import Fix
 from pixloc_ros.core.geometry import transforms
-from pixloc_ros.core.tracker import GateConfig, Tracker, TrackerConfig, TrackState
+from pixloc_ros.core.tracker import FrameResult, GateConfig, Tracker, TrackerConfig, TrackState
 
 SECOND = 1_000_000_000
 GATES = GateConfig(max_coast_distance=5.0, max_coast_time=2.0)
@@ -35,6 +35,8 @@ def tracker() -> Tracker:
 def step(tracker: Tracker, seconds: float, fix=None):
     """A frame so many seconds after the start; fix: from the prediction, None for a failed one."""
     prediction = tracker.predict(SECOND + int(seconds * SECOND))
+    if isinstance(prediction, FrameResult):
+        return prediction
     found = fix(prediction) if fix else Fix.none("no map points in view of the prior")
     return tracker.update(prediction, found)
 
