@@ -189,7 +189,6 @@ def _tile(plan: Plan, contents: list[Tensors]) -> Tensors:
         "points": torch.from_numpy(plan.points[used]),
         "point_ids": torch.from_numpy(plan.point_ids[used]),
         "track_length": torch.from_numpy(plan.track_length[used].astype(np.int32)),
-        "reprojection_error": torch.from_numpy(plan.errors[used].astype(np.float32)),
         "viewing_direction": torch.from_numpy(plan.view[used].astype(np.float32)),
         "observation_point": torch.from_numpy(index.astype(np.int32)),
         **merged,

@@ -10,10 +10,8 @@ observations; the observations of a keyframe are the rows first : first + count)
     points (P, 3) float32              metres, relative to the tile's origin
     point_ids (P,) int64               the ids of the model the map was built from
     track_length (P,) int32            keyframes that observed the point while mapping
-    reprojection_error (P,) float32    pixels of the mapping images
     viewing_direction (P, 3) float32   mean unit direction from the point to its observers
     observation_point (O,) int32       row in points
-    observation_keyframe (O,) int32    row in keyframes.npy
     features_<l> (O, C_l) float16      L2-normalised reference features of level l, 0 = finest
     confidence_<l> (O,) float16        in (0, 1)
 

@@ -37,23 +37,16 @@ class MapWriter:
         """Write one tile.
 
         keyframes: (k,) KEYFRAME_DTYPE with poses, names, `first` and `count` set. tensors: those
-        that the format lists, with `points` (P, 3) float64 in map coordinates;
-        `observation_keyframe` is filled in here.
+        that the format lists, with `points` (P, 3) float64 in map coordinates.
         """
-        index, row = len(self._tiles), sum(map(len, self._keyframes))
         origin = tile_origin(cell, self._tile_size, keyframes)
-        counts = torch.from_numpy(keyframes["count"].astype(np.int64))
-        rows = torch.arange(row, row + len(keyframes), dtype=torch.int32)
-        content = {
-            **tensors,
-            "points": (tensors["points"] - torch.from_numpy(origin)).to(torch.float32),
-            "observation_keyframe": torch.repeat_interleave(rows, counts),
-        }
+        points = (tensors["points"] - torch.from_numpy(origin)).to(torch.float32)
+        content = {**tensors, "points": points}
         name = f"{cell[0]}_{cell[1]}.safetensors"
         path = self._work / fmt.TILE_FOLDER / name
         save_file({key: value.contiguous() for key, value in content.items()}, path)
         keyframes = keyframes.copy()
-        keyframes["tile"] = index
+        keyframes["tile"] = len(self._tiles)
         self._keyframes.append(keyframes)
         self._tiles.append(
             fmt.TileInfo(

@@ -65,7 +65,6 @@ def make_map(folder: Path, x: np.ndarray, origin: float = 0.0, per_keyframe: int
             "points": torch.from_numpy(points[local]),
             "point_ids": torch.from_numpy(local.astype(np.int64)),
             "track_length": torch.full((len(local),), 3, dtype=torch.int32),
-            "reprojection_error": torch.zeros(len(local)),
             "viewing_direction": torch.from_numpy(_direction(poses, points[local])),
             "observation_point": torch.from_numpy(
                 np.searchsorted(local, np.concatenate(seen)).astype(np.int32)
