@@ -1,4 +1,4 @@
-"""The map at run time: tiles of reference features, opened at once, read when a camera comes near."""
+"""The map at run time: tiles of reference features, read when a camera comes near."""
 
 from pixloc_ros.core.feature_map.format import MapInfo
 from pixloc_ros.core.feature_map.select import SelectionConfig, VisiblePoints
