@@ -27,7 +27,8 @@ from pixloc_ros.ros.diagnostics import lifecycle_status
 from pixloc_ros.ros.outputs import Outputs
 from pixloc_ros.ros.parameters import NodeParameters, declare_parameters, read_parameters
 from pixloc_ros.ros.runtime import NO_EVENTS, run_node
-from pixloc_ros.ros.session import BACKWARDS_NS, Session
+from pixloc_ros.ros.session import Session
+from pixloc_ros.ros.timeline import BACKWARDS_NS
 from pixloc_ros.ros.transforms import TransformTree
 
 
@@ -190,7 +191,7 @@ class LocalizerNode(LifecycleNode):
         response.success = self._session is not None
         response.message = "the pose is forgotten" if response.success else "the node is not active"
         if response.success:
-            self._session.start_over("reset was called")
+            self._session.reset()
         return response
 
     def _on_set_pose(self, request: SetMap.Request, response: SetMap.Response) -> SetMap.Response:

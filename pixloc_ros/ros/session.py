@@ -34,11 +34,10 @@ from pixloc_ros.ros.inputs import Input, sensor_qos
 from pixloc_ros.ros.outputs import Outputs
 from pixloc_ros.ros.parameters import NodeParameters
 from pixloc_ros.ros.pipeline import FramePipeline, Job, Outcome
+from pixloc_ros.ros.timeline import Moment, Timeline
 from pixloc_ros.ros.transforms import TransformTree
 from pixloc_ros.ros.worker import Worker
 
-# Stamps further back than this are a new beginning (a bag that loops); less is mere disorder.
-BACKWARDS_NS = 500_000_000
 # A pose stamped further ahead of the odometry than this comes from another clock.
 AHEAD_NS = 1_000_000_000
 # How often a missing initial pose is asked for, seconds (as nav2_amcl does).
@@ -65,6 +64,7 @@ class Session:
         self._info: CameraInfo | None = None
         self._image_offset_s = float("nan")
         self._asked_at = -np.inf
+        self._timeline = Timeline()
         self._start_over()
         self._outcomes: deque[Outcome | Exception] = deque()
         self._guard = node.create_guard_condition(self._take_outcomes)
@@ -167,14 +167,19 @@ class Session:
         """Forget what was said about an old time: the pose, odometry, tf and the path."""
         self._node.get_logger().warning(f"{why}: starting over")
         self._statistics.resets += 1
+        self._statistics.result = None  # the next frame's state is news
         self._worker.discard()
         self._outcomes.clear()
         self._start_over()
 
+    def reset(self) -> None:
+        """Start over because somebody asks for it."""
+        self._timeline.restart()
+        self.start_over("reset was called")
+
     def clock_jumped_back(self) -> None:
         """Start over, unless odometry or images of the new time came first and did so already."""
-        latest_ns = max(self._tracker.odometry.newest_stamp() or 0, self._image_stamp_ns or 0)
-        if latest_ns > self._now_ns() + BACKWARDS_NS:
+        if self._timeline.clock(self._now_ns()) is Moment.BEGINNING:
             self.start_over("the clock jumped back")
 
     def statuses(self, name: str) -> list:
@@ -216,24 +221,28 @@ class Session:
         self._outputs.clear_path()
         self._correction: Transform | None = None  # map -> odom, as it is sent
         self._odometry: Odometry | None = None
-        self._image_stamp_ns: int | None = None
         self._start_pose_due = self._parameters.set_initial_pose
 
     def _on_info(self, message: CameraInfo) -> None:
         self._info = message
 
     def _on_image(self, message: Image | CompressedImage) -> None:
-        stamp_ns, before_ns = to_ns(message.header.stamp), self._image_stamp_ns
-        if before_ns is not None and stamp_ns < before_ns - BACKWARDS_NS:
+        stamp_ns = to_ns(message.header.stamp)
+        moment = self._timeline.stamp("image", stamp_ns)
+        if moment is Moment.STALE:
+            return
+        if moment is Moment.BEGINNING:
             self.start_over("image stamps went backwards")
-        self._image_stamp_ns = stamp_ns
         self._image_offset_s = (self._now_ns() - stamp_ns) * 1e-9
         job = Job(message, self._info, draw=self._outputs.debug_wanted)
         self._statistics.dropped += self._worker.submit(job)
 
     def _on_odometry(self, message: Odometry) -> None:
         stamp_ns, before_ns = to_ns(message.header.stamp), self._tracker.odometry.newest_stamp()
-        if before_ns is not None and stamp_ns < before_ns - BACKWARDS_NS:
+        moment = self._timeline.stamp("odometry", stamp_ns)
+        if moment is Moment.STALE:
+            return
+        if moment is Moment.BEGINNING:
             self.start_over("odometry stamps went backwards")
         elif before_ns is not None and stamp_ns < before_ns:
             self._inputs["odom"].refuse("messages out of order")
