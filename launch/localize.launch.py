@@ -3,13 +3,28 @@
     ros2 launch pixloc_ros localize.launch.py map:=/maps/street
     ros2 launch pixloc_ros localize.launch.py map:=/maps/street bag:=/bags/drive rviz:=true
 
-An argument that is not given leaves the parameter to params_file.
+An argument that is not given leaves the parameter to params_file. The bag starts when the localizer
+is active, so that nothing of it is missed; one that cannot be played ends the launch.
 """
 
+import os
+from pathlib import Path
+
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction
+from launch.actions import (
+    DeclareLaunchArgument,
+    EmitEvent,
+    ExecuteProcess,
+    OpaqueFunction,
+    RegisterEventHandler,
+    SetEnvironmentVariable,
+)
+from launch.event_handlers import OnProcessExit
+from launch.events import Shutdown
+from launch.logging import get_logger
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import LifecycleNode, Node
+from launch_ros.event_handlers import OnStateTransition
 from launch_ros.substitutions import FindPackageShare
 
 CONFIG = PathJoinSubstitution([FindPackageShare("pixloc_ros"), "config"])
@@ -20,12 +35,21 @@ ARGUMENTS = (
     ("tf_broadcast", "", "send map -> odom: true, or false if an EKF does"),
     ("use_sim_time", "", "take time from /clock: true or false; true if a bag is given"),
     ("bag", "", "rosbag2 folder to play, with /clock"),
+    ("rate", "1.0", "speed of the bag"),
+    ("start_offset", "0.0", "seconds of the bag to leave out at its start"),
+    ("loop", "false", "play the bag again and again: true or false"),
     ("namespace", "", "of the node and its topics"),
     ("image", "image", "image topic (the compressed one is <image>/compressed)"),
     ("camera_info", "camera_info", "calibration topic"),
     ("odom", "odom", "odometry topic"),
     ("rviz", "false", "open rviz: true or false"),
 )
+
+
+#: Hz of /clock: above the 50 Hz at which robot_localization's filters run on it.
+CLOCK_RATE = 100
+#: What Fast DDS reads its settings from. Its own lose images of more than half a megabyte.
+PROFILES = "FASTRTPS_DEFAULT_PROFILES_FILE"
 
 
 def _truth(argument: str, text: str) -> bool:
@@ -43,8 +67,12 @@ def start(context):
     settings = {name: given[name] for name in ("map", "checkpoint") if given[name]}
     if given["tf_broadcast"]:
         settings["tf_broadcast"] = _truth("tf_broadcast", given["tf_broadcast"])
+    if PROFILES not in os.environ:
+        yield SetEnvironmentVariable(
+            PROFILES, PathJoinSubstitution([CONFIG, "fastdds_profile.xml"])
+        )
     # The node configures and activates itself (parameter autostart), with or without launch.
-    yield LifecycleNode(
+    localizer = LifecycleNode(
         package="pixloc_ros",
         executable="localizer",
         name="localizer",
@@ -55,7 +83,8 @@ def start(context):
         remappings=[(topic, given[topic]) for topic in ("image", "camera_info", "odom")],
     )
     if given["bag"]:
-        yield ExecuteProcess(cmd=["ros2", "bag", "play", given["bag"], "--clock"], output="screen")
+        yield from played_when_active(given, localizer)
+    yield localizer
     if _truth("rviz", given["rviz"]):
         yield Node(
             package="rviz2",
@@ -63,6 +92,34 @@ def start(context):
             parameters=[sim_time],
             arguments=["-d", PathJoinSubstitution([CONFIG, "localize.rviz"])],
         )
+
+
+def played_when_active(given, localizer):
+    """The bag, from the moment on at which the localizer is active."""
+    if not Path(given["bag"]).exists():
+        raise ValueError(f"the bag {given['bag']} is not there")
+    command = ["ros2", "bag", "play", given["bag"], "--clock", str(CLOCK_RATE)]
+    command += ["--rate", given["rate"], "--start-offset", given["start_offset"]]
+    if _truth("loop", given["loop"]):
+        command.append("--loop")
+    player = ExecuteProcess(cmd=command, output="screen")
+
+    def ended(event, context):
+        if event.returncode == 0 or context.is_shutdown:
+            return None
+        reason = f"{' '.join(command)} ended with status {event.returncode}"
+        get_logger("localize").error(reason)
+        return EmitEvent(event=Shutdown(reason=reason))
+
+    yield RegisterEventHandler(OnProcessExit(target_action=player, on_exit=ended))
+    yield RegisterEventHandler(
+        OnStateTransition(
+            target_lifecycle_node=localizer,
+            goal_state="active",
+            entities=[player],
+            handle_once=True,
+        )
+    )
 
 
 def generate_launch_description():

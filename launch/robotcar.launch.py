@@ -16,6 +16,9 @@ from launch_ros.substitutions import FindPackageShare
 SHARE = FindPackageShare("pixloc_ros")
 ARGUMENTS = (
     ("bag", "", "rosbag2 folder to play, with /clock; empty: played by somebody else"),
+    ("rate", "1.0", "speed of the bag"),
+    ("start_offset", "0.0", "seconds of the bag to leave out at its start"),
+    ("loop", "false", "play the bag again and again: true or false"),
     ("map", "", "feature map: a folder written by build_map"),
     (
         "camera",
@@ -32,7 +35,7 @@ ARGUMENTS = (
     ),
     ("use_sim_time", "true", "take time from /clock: true or false"),
 )
-PASSED = ("bag", "map", "rviz", "checkpoint", "params_file", "use_sim_time")
+PASSED = tuple(name for name, *_ in ARGUMENTS if name not in ("camera", "ekf"))
 
 
 def start(context):

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from pixloc_ros.cli.support import progress_bar, run_command
 from pixloc_ros.datasets.bag import BagReader, BagTopics
-from pixloc_ros.datasets.bag_messages import pose_of
+from pixloc_ros.datasets.bag_messages import header_stamp, pose_of
 from pixloc_ros.datasets.robotcar.bag import BagOptions, write_robotcar_bag
 from pixloc_ros.datasets.robotcar.camera import SENSORS
 from pixloc_ros.datasets.robotcar.drive import RobotCar
@@ -127,11 +127,19 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def start_of(bag: Path) -> str:
-    """The first ground truth of a bag, as the localizer's parameter `initial_pose` in YAML."""
-    message = BagReader(bag).first_message(BagTopics.ground_truth)
+    """The first ground truth that odometry covers, as the parameter `initial_pose` in YAML."""
+    reader = BagReader(bag)
+    begin = 0
+    if reader.has(BagTopics.odom):
+        begin = header_stamp(reader.first_message(BagTopics.odom))
+    truth = reader.messages(BagTopics.ground_truth)
+    message = next((m for m in truth if header_stamp(m) >= begin), None)
+    if message is None:
+        return "unknown: the ground truth ends before odometry begins"
     names = ("x", "y", "z", "roll", "pitch", "yaw")
     values = to_components(pose_of(message.pose.pose))
-    return "{" + ", ".join(f"{n}: {v:.3f}" for n, v in zip(names, values)) + "}"
+    components = ", ".join(f"{n}: {v:.3f}" for n, v in zip(names, values))
+    return "{" + f"{components}, stamp: {header_stamp(message) * 1e-9:.6f}" + "}"
 
 
 if __name__ == "__main__":

@@ -25,7 +25,8 @@ def _within(default, low, high):
 @dataclass(frozen=True)
 class InitialPose:
     """x, y, z: position of the base in the map frame (m). roll, pitch, yaw: its orientation as
-    fixed-axis angles (rad), yaw about the map's vertical."""
+    fixed-axis angles (rad), yaw about the map's vertical. stamp: when it holds (s since the epoch
+    of the messages' stamps); 0: at the first odometry that is heard."""
 
     x: float = 0.0
     y: float = 0.0
@@ -33,6 +34,7 @@ class InitialPose:
     roll: float = 0.0
     pitch: float = 0.0
     yaw: float = 0.0
+    stamp: float = 0.0
 
 
 @dataclass(frozen=True)

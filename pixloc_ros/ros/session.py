@@ -40,6 +40,8 @@ from pixloc_ros.ros.worker import Worker
 
 # A pose stamped further ahead of the odometry than this comes from another clock.
 AHEAD_NS = 1_000_000_000
+# A pose may hold this long (s) before the oldest odometry; the robot is taken to have stood still.
+BEHIND_S = 0.2
 # How often a missing initial pose is asked for, seconds (as nav2_amcl does).
 ASK_PERIOD = 2.0
 
@@ -158,10 +160,21 @@ class Session:
             raise DataError("there is no odometry yet that could carry the pose on")
         if stamp_ns == 0 or stamp_ns > newest_ns + AHEAD_NS:
             stamp_ns = newest_ns
-        self._tracker.set_pose(stamp_ns, T, covariance)
+        self._set_pose(stamp_ns, T, covariance)
         self._start_pose_due = False
         x, y, z = T[:3, 3]
         self._node.get_logger().info(f"initial pose set to ({x:.2f}, {y:.2f}, {z:.2f})")
+
+    def _set_pose(self, stamp_ns: int, T: np.ndarray, covariance: np.ndarray | None) -> None:
+        """Hand a pose to the tracker; DataError if odometry does not reach back to its stamp."""
+        oldest = self._tracker.odometry.first()
+        missing_s = (oldest[0] - stamp_ns) * 1e-9 if oldest else 0.0
+        if missing_s > BEHIND_S:
+            raise DataError(
+                f"it holds {missing_s:.2f} s before the oldest odometry, so that nobody knows how "
+                "the robot has moved since; give a newer pose, or start the localizer first"
+            )
+        self._tracker.set_pose(stamp_ns, T, covariance)
 
     def start_over(self, why: str) -> None:
         """Forget what was said about an old time: the pose, odometry, tf and the path."""
@@ -256,10 +269,11 @@ class Session:
         if self._start_pose_due:
             self._start_pose_due = False
             start = self._parameters.initial_pose
-            self._tracker.set_pose(
-                stamp_ns,
-                rpy_to_matrix(start.x, start.y, start.z, start.roll, start.pitch, start.yaw),
-            )
+            T = rpy_to_matrix(start.x, start.y, start.z, start.roll, start.pitch, start.yaw)
+            try:
+                self._set_pose(round(start.stamp * 1e9) or stamp_ns, T, None)
+            except DataError as error:
+                self._node.get_logger().error(f"the parameter initial_pose is not used: {error}")
 
     def _on_initial_pose(self, message: PoseWithCovarianceStamped) -> None:
         try:

@@ -6,6 +6,7 @@ import stat
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("launch", reason="launch is not on PyPI; this runs where ROS 2 is installed")
@@ -17,6 +18,8 @@ from launch.actions import IncludeLaunchDescription, RegisterEventHandler, Timer
 from launch.event_handlers import OnProcessExit, OnProcessIO
 from launch.events import Shutdown
 from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+from pixloc_ros.datasets.bag import write_bag
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "launch" / "localize.launch.py"
@@ -96,13 +99,24 @@ def test_every_argument_is_described(installed):
     described = load().generate_launch_description().get_launch_arguments()
     names = {argument.name for argument in described}
     assert {"map", "params_file", "use_sim_time", "bag", "rviz", "tf_broadcast"} <= names
+    assert {"rate", "loop", "start_offset"} <= names
     assert all(argument.description for argument in described)
 
 
-def test_bag_and_rviz_only_when_asked_for(installed):
+def kinds(found: list) -> list[str]:
+    return sorted(type(action).__name__ for action in found)
+
+
+def test_bag_and_rviz_only_when_asked_for(installed, monkeypatch):
+    monkeypatch.delenv("FASTRTPS_DEFAULT_PROFILES_FILE", raising=False)
     module = load()
-    assert len(actions(module)) == 1
-    assert len(actions(module, bag="/bags/drive", rviz="true")) == 3
+    assert kinds(actions(module)) == ["LifecycleNode", "SetEnvironmentVariable"]
+    monkeypatch.setenv("FASTRTPS_DEFAULT_PROFILES_FILE", "/own/profile.xml")
+    assert kinds(actions(module)) == ["LifecycleNode"], "who has a profile keeps it"
+    found = actions(module, bag=str(installed), rviz="true")
+    assert kinds(found) == ["LifecycleNode", "Node", *["RegisterEventHandler"] * 2]
+    with pytest.raises(ValueError, match="/no/such/bag is not there"):
+        actions(module, bag="/no/such/bag")
     with pytest.raises(ValueError, match="tf_broadcast"):
         actions(module, tf_broadcast="perhaps")
 
@@ -121,3 +135,52 @@ def test_what_is_not_given_is_left_to_the_params_file(installed, tmp_path):
     status, output = run("not started", params_file=str(parameters), namespace="robot_1")
     assert "/maps/of/the/file" in output and "/robot_1/localizer" in output
     assert status == 0, output
+
+
+@pytest.fixture
+def ros2(tmp_path, monkeypatch) -> Path:
+    """A command `ros2` whose `bag play` is our own player; the file that holds what it was told."""
+    told = tmp_path / "told"
+    program = tmp_path / "bin/ros2"
+    program.parent.mkdir()
+    program.write_text(
+        f"""#!{sys.executable}
+import sys
+from pixloc_ros.ros.bag_player import main
+assert sys.argv[1:3] == ["bag", "play"], sys.argv
+open({str(told)!r}, "a").write(" ".join(sys.argv[1:]) + "\\n")
+arguments = sys.argv[3:]
+del arguments[arguments.index("--clock") + 1]
+arguments[arguments.index("--start-offset")] = "--start"
+sys.exit(main(arguments))
+"""
+    )
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", os.pathsep.join([str(program.parent), os.environ["PATH"]]))
+    return told
+
+
+@pytest.mark.slow
+def test_the_bag_starts_when_the_localizer_is_active_and_is_tracked(
+    installed, ros2, tmp_path, room_map, room_drive
+):
+    T, stamp = room_drive.T_map_base[0], room_drive.odometry.stamps_ns[0] * 1e-9
+    bag = write_bag(room_drive, tmp_path / "room")
+    parameters = tmp_path / "start.yaml"
+    parameters.write_text(
+        "/**:\n  localizer:\n    ros__parameters:\n      device: cpu\n"
+        "      set_initial_pose: true\n      initial_pose: "
+        f"{{x: {T[0, 3]}, y: {T[1, 3]}, yaw: {np.arctan2(T[1, 0], T[0, 0])}, stamp: {stamp}}}\n"
+    )
+    _, output = run(
+        "tracking", map=str(room_map), params_file=str(parameters), bag=str(bag), rate="0.25"
+    )
+    assert ros2.read_text().startswith(f"bag play {bag} --clock 100 --rate 0.25 --start-offset 0.0")
+    assert "tracking" in output and "not used" not in output
+    assert output.index("active") < output.index("tracking")
+
+
+def test_a_bag_that_cannot_be_played_ends_the_launch(installed, ros2, tmp_path, room_map):
+    (tmp_path / "empty").mkdir()
+    status, output = run("never said", map=str(room_map), bag=str(tmp_path / "empty"), seconds=60.0)
+    assert "does not exist" in output and status != 0

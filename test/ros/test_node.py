@@ -216,6 +216,32 @@ def test_a_pose_can_be_set_in_any_frame_and_nonsense_is_ignored(running, until, 
     assert not node._tracker.wants_pose
 
 
+def test_a_start_pose_belongs_to_its_stamp(running, until, room_drive):
+    stamp = room_drive.odometry.stamps_ns[10] * 1e-9
+    T = room_drive.T_map_base[2]  # where the robot is 0.2 s after the start
+    start = {
+        **start_at(room_drive),
+        "initial_pose__stamp": stamp,
+        "initial_pose__x": float(T[0, 3]),
+    }
+    robot, _ = running(**start)
+    track(robot, until, [5])
+    assert error_of(robot, 5)[0] < 0.06
+
+
+def test_a_pose_older_than_all_odometry_is_refused_with_the_reason(running, until, room_drive):
+    early = float(room_drive.odometry.stamps_ns[0] * 1e-9 - 0.9)
+    robot, node = running(**start_at(room_drive), initial_pose__stamp=early)
+    robot.send_frame(0)
+    assert until(lambda: robot.says("pose", "no initial pose"))
+    assert node._tracker.wants_pose, "applied to the wrong place"
+    robot.send_pose(room_drive.T_map_base[0], int(early * 1e9))
+    assert until(lambda: robot.says("inputs", "before the oldest odometry"))
+    robot.send_pose(room_drive.T_map_base[0], int(room_drive.stamps_ns[0]))
+    assert until(lambda: not node._tracker.wants_pose)
+    track(robot, until, [1])
+
+
 def test_services_reset_and_set_pose(running, call, until, room_drive):
     robot, _ = running(**start_at(room_drive))
     track(robot, until, [0])
