@@ -1,6 +1,7 @@
 """The ament_python package: `colcon build` on a robot, `pip install -e .` elsewhere."""
 
 import re
+import sys
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -9,28 +10,17 @@ NAME = "pixloc_ros"
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / NAME / "__init__.py").read_text())[1]
 
-CLI = (
-    "build_map",
-    "map_info",
-    "evaluate",
-    "train",
-    "export_checkpoint",
-    "benchmark",
-    "make_drive",
-    "drive_to_bag",
-    "fuse",
-    "make_robotcar",
-    "robotcar_seasons",
-    "robotcar_to_bag",
-    "demo",
-    "doctor",
-)
-NODES = {
-    "localizer": "localizer_node",
-    "bag_player": "bag_player",
-    "pose_recorder": "pose_recorder",
-    "graph_probe": "graph_probe",
-}
+ENTRY = f"{NAME}.cli.pixloc:main"
+# `ros2 run` finds what lies in lib/pixloc_ros, which is where setup.cfg has colcon's `install` and
+# `develop` put scripts. pip builds a wheel and has only bin/, where `train` or `demo` would be in
+# the way of others: there all executables are subcommands of one.
+BY_COLCON = {"install", "develop"} & set(sys.argv)
+
+
+def executables() -> list[str]:
+    """Names of all executables, read without importing the package."""
+    source = (HERE / NAME / "cli" / "pixloc.py").read_text()
+    return re.findall(rf'^    "(\w+)": "{NAME}\.', source, re.MULTILINE)
 
 
 def shared(folder: str) -> list:
@@ -50,6 +40,12 @@ def shared(folder: str) -> list:
     ]
 
 
+def requirements(file: str) -> list[str]:
+    """The packages of a requirements file."""
+    lines = (line.partition("#")[0].strip() for line in (HERE / "requirements" / file).open())
+    return [line for line in lines if line]
+
+
 setup(
     name=NAME,
     version=VERSION,
@@ -62,14 +58,10 @@ setup(
         *shared("config"),
     ],
     python_requires=">=3.10",
-    install_requires=["setuptools"],
+    install_requires=requirements("runtime.txt"),  # torch is the user's own
     extras_require={
         "test": ["pytest"],  # tells colcon which runner to use
-        "train": [
-            line
-            for line in (HERE / "requirements" / "train.txt").read_text().splitlines()
-            if not line.startswith("#")
-        ],
+        "train": requirements("train.txt"),
     },
     zip_safe=False,
     maintainer="pixloc_ros",
@@ -78,8 +70,7 @@ setup(
     license="Apache-2.0",
     entry_points={
         "console_scripts": [
-            *(f"{name} = {NAME}.cli.{name}:main" for name in CLI),
-            *(f"{name} = {NAME}.ros.{module}:main" for name, module in NODES.items()),
+            f"{name} = {ENTRY}" for name in (executables() if BY_COLCON else ["pixloc"])
         ]
     },
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import json
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import pixloc_ros
+from pixloc_ros.cli.pixloc import EXECUTABLES
 
 # packages of ROS whose name in package.xml is another one than that of the import
 RENAMED = {"tf2_ros": {"tf2_ros", "tf2_ros_py"}}
@@ -23,18 +25,24 @@ def manifest(repository: Path) -> ElementTree.Element:
     return ElementTree.parse(repository / "package.xml").getroot()
 
 
-@pytest.fixture(scope="module")
-def entry_points(repository: Path) -> dict[str, str]:
-    """name -> module:function of the executables, as setup.py declares them."""
+def declared(repository: Path, command: str) -> dict:
+    """What setup.py hands to setuptools when it is called for that command."""
     code = (
-        "import setuptools, json, runpy\n"
-        "setuptools.setup = lambda **k: print(json.dumps(k['entry_points']['console_scripts']))\n"
+        "import setuptools, json, runpy, sys\n"
+        "setuptools.setup = lambda **k: print(json.dumps(k))\n"
+        f"sys.argv = ['setup.py', {command!r}]\n"
         "runpy.run_path('setup.py')"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=repository, check=True, capture_output=True, text=True
     )
-    return dict(re.findall(r'"(\w+) = ([\w.:]+)"', done.stdout))
+    return json.loads(done.stdout)
+
+
+def scripts(repository: Path, command: str) -> dict[str, str]:
+    """name -> module:function of the executables."""
+    lines = declared(repository, command)["entry_points"]["console_scripts"]
+    return dict(line.split(" = ") for line in lines)
 
 
 def test_versions_agree(repository, manifest):
@@ -54,15 +62,28 @@ def test_licence_is_there(repository, manifest):
     assert "Apache License" in (repository / licence.get("file")).read_text()
 
 
-def test_every_executable_has_a_main(repository, entry_points):
-    assert {"localizer", "bag_player", "build_map", "demo", "doctor"} <= set(entry_points)
-    for name, target in entry_points.items():
-        module, function = target.split(":")
+def test_pip_installs_one_command_and_colcon_one_for_each_executable(repository):
+    assert set(scripts(repository, "bdist_wheel")) == {"pixloc"}
+    for command in ("install", "develop"):
+        installed = scripts(repository, command)
+        assert set(installed) == set(EXECUTABLES) and "localizer" in installed
+        assert set(installed.values()) == {"pixloc_ros.cli.pixloc:main"}
+
+
+def test_every_executable_has_a_main():
+    for name, module in EXECUTABLES.items():
         spec = importlib.util.find_spec(module)
         assert spec is not None, f"{name}: there is no module {module}"
         tree = ast.parse(Path(spec.origin).read_text())
         functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-        assert function in functions, f"{name}: {module} has no {function}()"
+        assert "main" in functions, f"{name}: {module} has no main()"
+
+
+def test_pip_is_told_of_everything_but_torch_and_ros(repository):
+    needed = declared(repository, "bdist_wheel")["install_requires"]
+    packages = {re.split(r"[<>=~ ;]", line)[0] for line in needed}
+    assert {"numpy", "safetensors", "pycolmap", "rosbags", "evo", "rich"} <= packages
+    assert not packages & {"torch", "rclpy"}
 
 
 def test_imported_ros_packages_are_declared(repository, manifest):
@@ -77,16 +98,7 @@ def test_imported_ros_packages_are_declared(repository, manifest):
 
 
 def test_shipped_files_are_found(repository):
-    code = (
-        "import setuptools, json, runpy\n"
-        "setuptools.setup = lambda **k: print('\\n'.join(f for _, fs in k['data_files'] "
-        "for f in fs))\n"
-        "runpy.run_path('setup.py')"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=repository, check=True, capture_output=True, text=True
-    )
-    files = done.stdout.split()
+    files = [file for _, files in declared(repository, "install")["data_files"] for file in files]
     assert {"resource/pixloc_ros", "package.xml", "config/fastdds_profile.xml"} <= set(files)
     assert "launch/localize.launch.py" in files and "config/localize.yaml" in files
     assert not [name for name in files if "__pycache__" in name]
