@@ -13,6 +13,7 @@ from pixloc_ros.core.geometry.camera import Camera
 from pixloc_ros.core.network import load_checkpoint
 from pixloc_ros.datasets.drive import T_BODY_OPTICAL, Drive, Odometry
 from pixloc_ros.mapping.build import build_map
+from pixloc_ros.mapping.colmap import read_model
 
 WIDTH, HEIGHT, FOCAL = 320, 240, 220.0
 CX, CY = (WIDTH - 1) / 2, (HEIGHT - 1) / 2
@@ -92,7 +93,7 @@ def make_map(folder: Path, frames: int = 8) -> Path:
             if track:
                 x, y, z = point
                 file.write(f"{index} {x} {y} {z} 128 128 128 0.1 {' '.join(track)}\n")
-    build_map(model, images, load_checkpoint("small"), folder / "map")
+    build_map(read_model(model), images, load_checkpoint("small"), folder / "map")
     return folder / "map"
 
 

@@ -24,7 +24,6 @@ PACKAGES = (
     ("rich", ""),
     ("pycolmap", "build_map"),
     ("rosbags", "evaluate and bag_player"),
-    ("evo", "evaluate"),
     ("matplotlib", "reports and pictures"),
 )
 

@@ -17,6 +17,7 @@ from pixloc_ros.datasets.drive import Drive
 from pixloc_ros.datasets.folder import read_drive, write_drive
 from pixloc_ros.datasets.place import read_place
 from pixloc_ros.mapping.build import build_map
+from pixloc_ros.mapping.colmap import read_model
 from pixloc_ros.mapping.images import spaced
 from pixloc_ros.mapping.plan import BuildOptions
 from pixloc_ros.mapping.triangulate import triangulate
@@ -123,7 +124,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
             if images is None:
                 raise ConfigError("--model needs --images, the folder of its images")
         options = _options(arguments)
-        summary = build_map(model, images, checkpoint, arguments.out, options, progress)
+        summary = build_map(read_model(model), images, checkpoint, arguments.out, options, progress)
     print_summary(summary, console)
     if arguments.drive:
         console.print(f"COLMAP model: {model}, its images: {images}")

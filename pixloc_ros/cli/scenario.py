@@ -27,6 +27,7 @@ from pixloc_ros.datasets.robotcar.generate import DRIVE_NAME, STARTS, RigOptions
 from pixloc_ros.datasets.synthetic import drive_of
 from pixloc_ros.evaluation.metrics import Metrics
 from pixloc_ros.mapping.build import build_map
+from pixloc_ros.mapping.colmap import read_model
 from pixloc_ros.mapping.plan import BuildOptions
 from pixloc_ros.mapping.triangulate import triangulate
 from pixloc_ros.synthetic.drive import make_drive
@@ -222,5 +223,6 @@ def _map(
     try:
         FeatureMap.open(map_dir, identity=checkpoint.identity)
     except MapError:
-        build_map(model, images, checkpoint, map_dir, BuildOptions(scale=1.0), progress)
+        options = BuildOptions(scale=1.0)
+        build_map(read_model(model), images, checkpoint, map_dir, options, progress)
     return map_dir

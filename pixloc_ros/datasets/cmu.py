@@ -24,7 +24,6 @@ from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.geometry.camera import Camera
 from pixloc_ros.datasets.colmap_scene import check_images, observations
 from pixloc_ros.datasets.scene import MIN_COMMON, PosedScene, baselines, grouped, shared_points
-from pixloc_ros.mapping.colmap import read_model
 
 NEAR = 1.0  # metres
 ALIKE = np.deg2rad(30.0)
@@ -40,6 +39,8 @@ def read_cmu(root: Path, models: Path, number: int) -> PosedScene:
     Overlap is the share of the points of the query's closest reference that the pair's reference
     observes. Raises MapError or DataError when a file is missing or malformed.
     """
+    from pixloc_ros.mapping.colmap import read_model  # pycolmap: only where a model is read
+
     folder = root / f"slice{number}"
     cameras = read_cameras(root / "intrinsics.txt")
     queries, T_queries = read_poses(folder / "camera-poses")

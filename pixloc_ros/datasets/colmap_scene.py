@@ -10,7 +10,7 @@ import numpy as np
 from pixloc_ros.core.errors import DataError
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.datasets.scene import MIN_COMMON, PosedScene, baselines, grouped, shared_points
-from pixloc_ros.mapping.colmap import SfmModel, read_model
+from pixloc_ros.mapping.model import SfmModel
 
 
 def read_colmap(model: Path, images: Path, scale: float = 1.0) -> PosedScene:
@@ -19,6 +19,8 @@ def read_colmap(model: Path, images: Path, scale: float = 1.0) -> PosedScene:
     scale: metres per unit of the model. Overlap is the share of the reference's points that the
     query observes. Raises MapError or DataError, naming the file, when something is missing.
     """
+    from pixloc_ros.mapping.colmap import read_model  # pycolmap: only where a model is read
+
     sfm = read_model(model)
     observed = observations(sfm)
     pairs, common = shared_points(observed, len(sfm.points))

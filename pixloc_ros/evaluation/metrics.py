@@ -1,4 +1,4 @@
-"""How well a trajectory agrees with the ground truth: errors through evo, recall, consistency."""
+"""How well a trajectory agrees with the ground truth: errors, recall, consistency."""
 
 from __future__ import annotations
 
@@ -89,20 +89,12 @@ def evaluate_track(track: Track, drive: Drive, rate_hz: float = float("nan")) ->
 
 
 def pose_errors(poses: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Absolute pose errors (N,) in metres and (N,) in degrees, by evo; no alignment beforehand.
+    """Absolute pose errors (N,) in metres and (N,) in degrees; no alignment beforehand.
 
     ``poses`` and ``truth``: (N, 4, 4) of the same frames, row by row.
     """
-    from evo.core.metrics import APE, PoseRelation
-    from evo.core.trajectory import PosePath3D
-
-    pair = PosePath3D(poses_se3=list(truth)), PosePath3D(poses_se3=list(poses))
-    errors = []
-    for relation in (PoseRelation.translation_part, PoseRelation.rotation_angle_deg):
-        ape = APE(relation)
-        ape.process_data(pair)
-        errors.append(np.asarray(ape.error, np.float64))
-    return errors[0], errors[1]
+    metres, radians = transforms.pose_error(poses, truth)
+    return metres, np.degrees(radians)
 
 
 def recall(metres: np.ndarray, degrees: np.ndarray, frames: int) -> tuple[float, ...]:

@@ -25,9 +25,9 @@ from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.image import prepare_image
 from pixloc_ros.core.network.checkpoint import Checkpoint
 from pixloc_ros.mapping import inspect
-from pixloc_ros.mapping.colmap import read_model
 from pixloc_ros.mapping.covisibility import covisible
 from pixloc_ros.mapping.images import read_image
+from pixloc_ros.mapping.model import SfmModel
 from pixloc_ros.mapping.plan import BuildOptions, Keyframe, Plan, plan_map
 
 Progress = Callable[[int, int, str], None]
@@ -35,14 +35,14 @@ Tensors = dict[str, torch.Tensor]
 
 
 def build_map(
-    model_dir: str | Path,
+    model: SfmModel,
     image_dir: str | Path,
     checkpoint: Checkpoint,
     out_dir: str | Path,
     options: BuildOptions = BuildOptions(),
     progress: Progress | None = None,
 ) -> inspect.MapSummary:
-    """COLMAP model + images + network -> feature map at `out_dir`, which appears when complete.
+    """SfM model + images + network -> feature map at `out_dir`, which appears when complete.
 
     Work done is kept in `<out_dir>.partial` per keyframe; a run that was interrupted continues
     when it is started again with the same checkpoint, options, model and images. An older map at
@@ -50,12 +50,12 @@ def build_map(
 
     Raises MapError or DataError (file, reason, remedy) for a bad model or bad images.
     """
-    model_dir, image_dir, out_dir = Path(model_dir), Path(image_dir), Path(out_dir)
-    plan = plan_map(read_model(model_dir), options)
+    image_dir, out_dir = Path(image_dir), Path(out_dir)
+    plan = plan_map(model, options)
     partial = out_dir.with_name(out_dir.name + ".partial")
     writer = MapWriter(out_dir, partial / "map", options.tile_size)
     _check_images(plan, image_dir)
-    cache = _Cache(partial, _fingerprint(model_dir, checkpoint, options))
+    cache = _Cache(partial, _fingerprint(model, checkpoint, options))
     for done, keyframe in enumerate(plan.keyframes):
         if not cache.has(keyframe, image_dir):
             content = extract(keyframe, plan, image_dir, checkpoint, options)
@@ -221,8 +221,7 @@ def _stat(path: Path) -> str:
     return f"{stat.st_size} {stat.st_mtime_ns}"
 
 
-def _fingerprint(model_dir: Path, checkpoint: Checkpoint, options: BuildOptions) -> str:
+def _fingerprint(model: SfmModel, checkpoint: Checkpoint, options: BuildOptions) -> str:
     """What the cached features depend on, besides the images."""
-    model = {p.name: fmt.file_sha256(p) for p in sorted(model_dir.iterdir()) if p.is_file()}
-    parts = {"checkpoint": checkpoint.identity, "options": asdict(options), "model": model}
+    parts = {"checkpoint": checkpoint.identity, "options": asdict(options), "model": model.digest()}
     return json.dumps({**parts, "version": fmt.VERSION}, sort_keys=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from pixloc_ros.core.errors import DataError, MapError
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.geometry.camera import Camera
 from pixloc_ros.mapping.colmap_files import check_binary
+from pixloc_ros.mapping.model import SfmModel
 
 pycolmap.logging.minloglevel = 2  # errors only; what matters is raised
 
@@ -22,33 +22,6 @@ _MODELS = {
     "equidistant": "OPENCV_FISHEYE",
 }
 _NEEDED = ("cameras", "images", "points3D")
-
-
-@dataclass(frozen=True)
-class SfmModel:
-    """Posed images that observe 3-D points, in the model's own frame and units.
-
-    M images: `names`, `camera_of` (M,) rows of `cameras`, `T_world_cam` (M, 4, 4). P points:
-    `points` (P, 3), `point_ids` (P,), `errors` (P,) mean reprojection error in pixels. O
-    observations, grouped by image: `observation_image` (O,), `observation_point` (O,) rows of the
-    above and `observation_xy` (O, 2) the pixel, (0, 0) being the centre of the top-left one.
-    """
-
-    cameras: tuple[Camera, ...]
-    names: tuple[str, ...]
-    camera_of: np.ndarray
-    T_world_cam: np.ndarray
-    points: np.ndarray
-    point_ids: np.ndarray
-    errors: np.ndarray
-    observation_image: np.ndarray
-    observation_point: np.ndarray
-    observation_xy: np.ndarray
-
-    @property
-    def track_length(self) -> np.ndarray:
-        """Images that observe each point, (P,)."""
-        return np.bincount(self.observation_point, minlength=len(self.points))
 
 
 def read_model(path: str | Path) -> SfmModel:

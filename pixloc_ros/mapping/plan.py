@@ -1,4 +1,4 @@
-"""From a COLMAP model to what the map will hold: pure geometry, before the network runs."""
+"""From an SfM model to what the map will hold: pure geometry, before the network runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from pixloc_ros.core.errors import ConfigError, MapError
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.geometry.camera import Camera
-from pixloc_ros.mapping.colmap import SfmModel
+from pixloc_ros.mapping.model import SfmModel
 
 #: up axis of the model -> the axis that becomes the map's x (forward)
 _FORWARD = {"z": "x", "-z": "x", "-y": "z", "y": "-z", "x": "z", "-x": "-z"}

@@ -11,8 +11,9 @@ import pycolmap
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.geometry.camera import Camera
 from pixloc_ros.mapping import sift
-from pixloc_ros.mapping.colmap import SfmModel, to_colmap
+from pixloc_ros.mapping.colmap import to_colmap
 from pixloc_ros.mapping.images import read_image
+from pixloc_ros.mapping.model import SfmModel
 
 #: A detected key point is an observation of the model when it lies this close to it (pixels).
 SAME_POINT_PX = 1.0

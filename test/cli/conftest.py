@@ -9,6 +9,7 @@ from pixloc_ros.core.network import load_checkpoint
 from pixloc_ros.datasets.folder import read_drive, write_drive
 from pixloc_ros.datasets.synthetic import drive_of
 from pixloc_ros.mapping.build import build_map
+from pixloc_ros.mapping.colmap import read_model
 from pixloc_ros.mapping.plan import BuildOptions
 from pixloc_ros.mapping.triangulate import triangulate
 from pixloc_ros.synthetic.drive import DriveOptions, make_drive
@@ -26,7 +27,7 @@ def street(tmp_path_factory) -> SimpleNamespace:
     mapping = read_drive(folder, "map")
     model = triangulate(mapping.posed_images(), folder / "model")
     build_map(
-        model,
+        read_model(model),
         mapping.image_dir,
         load_checkpoint("small"),
         folder / "street_map",

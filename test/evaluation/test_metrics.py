@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from evo.core.metrics import APE, PoseRelation
+from evo.core.trajectory import PosePath3D
 
 from pixloc_ros.core.errors import DataError
 from pixloc_ros.core.geometry import transforms
@@ -33,9 +35,14 @@ def test_our_pose_error_agrees_with_evo(make_drive):
     drive = make_drive()
     track = shifted_track(drive, 0.03, 0.2)
     metres, degrees = pose_errors(track.poses, drive.T_map_base)
-    ours = transforms.pose_error(track.poses, drive.T_map_base)
-    np.testing.assert_allclose(metres, ours[0], atol=1e-12)
-    np.testing.assert_allclose(degrees, np.degrees(ours[1]), atol=1e-9)
+    pair = PosePath3D(poses_se3=list(drive.T_map_base)), PosePath3D(poses_se3=list(track.poses))
+    for ours, relation, tolerance in (
+        (metres, PoseRelation.translation_part, 1e-12),
+        (degrees, PoseRelation.rotation_angle_deg, 1e-9),
+    ):
+        ape = APE(relation)
+        ape.process_data(pair)
+        np.testing.assert_allclose(ours, ape.error, atol=tolerance)
 
 
 def test_frames_without_a_pose_are_missed_but_do_not_spoil_the_errors(make_drive):

@@ -47,7 +47,7 @@ def model_dir(drive, tmp_path_factory):
 @pytest.fixture(scope="module")
 def built(drive, model_dir, checkpoint, tmp_path_factory):
     folder = tmp_path_factory.mktemp("build") / "map"
-    return build_map(model_dir, drive.image_dir, checkpoint, folder, OPTIONS)
+    return build_map(read_model(model_dir), drive.image_dir, checkpoint, folder, OPTIONS)
 
 
 def test_the_map_holds_the_features_at_the_projections(built, drive, model_dir, checkpoint):
@@ -112,15 +112,29 @@ def test_an_interrupted_build_continues(drive, model_dir, checkpoint, tmp_path):
 
     try:
         with pytest.raises(KeyboardInterrupt):
-            build_map(model_dir, drive.image_dir, checkpoint, tmp_path / "m", OPTIONS, interrupt)
+            build_map(
+                read_model(model_dir),
+                drive.image_dir,
+                checkpoint,
+                tmp_path / "m",
+                OPTIONS,
+                interrupt,
+            )
         assert not (tmp_path / "m").exists() and len(calls) == 3
-        build_map(model_dir, drive.image_dir, checkpoint, tmp_path / "m", OPTIONS)
+        build_map(read_model(model_dir), drive.image_dir, checkpoint, tmp_path / "m", OPTIONS)
         assert len(calls) == 5
         # another option makes other features: nothing old is taken, and the old map is replaced
         with pytest.raises(KeyboardInterrupt):
-            build_map(model_dir, drive.image_dir, checkpoint, tmp_path / "m", OPTIONS, interrupt)
+            build_map(
+                read_model(model_dir),
+                drive.image_dir,
+                checkpoint,
+                tmp_path / "m",
+                OPTIONS,
+                interrupt,
+            )
         other = replace(OPTIONS, resize=200)
-        build_map(model_dir, drive.image_dir, checkpoint, tmp_path / "m", other)
+        build_map(read_model(model_dir), drive.image_dir, checkpoint, tmp_path / "m", other)
         assert len(calls) == 5 + 3 + 5
     finally:
         hook.remove()
@@ -136,19 +150,19 @@ def test_a_changed_image_is_processed_again(drive, model_dir, checkpoint, tmp_pa
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        build_map(model_dir, images, checkpoint, tmp_path / "m", OPTIONS, interrupt)
+        build_map(read_model(model_dir), images, checkpoint, tmp_path / "m", OPTIONS, interrupt)
     name = read_model(model_dir).names[0]
     cv2.imwrite(str(images / name), np.full((240, 320), 77, np.uint8))
     calls = []
     hook = checkpoint.net.register_forward_pre_hook(lambda *_: calls.append(1))
-    build_map(model_dir, images, checkpoint, tmp_path / "m", OPTIONS)
+    build_map(read_model(model_dir), images, checkpoint, tmp_path / "m", OPTIONS)
     hook.remove()
     assert len(calls) == 2
 
 
 def test_few_points_per_keyframe_are_spread(drive, model_dir, checkpoint, tmp_path):
     options = replace(OPTIONS, max_points_per_keyframe=40)
-    summary = build_map(model_dir, drive.image_dir, checkpoint, tmp_path / "m", options)
+    summary = build_map(read_model(model_dir), drive.image_dir, checkpoint, tmp_path / "m", options)
     assert summary.info.num_observations == 5 * 40
     assert any("few points" in warning for warning in summary.info.warnings)
     feature_map = FeatureMap.open(summary.path)
@@ -163,25 +177,27 @@ def test_bad_images_are_refused(drive, model_dir, checkpoint, tmp_path):
     name = drive.names[2]
     cv2.imwrite(str(images / name), np.zeros((120, 160), np.uint8))
     with pytest.raises(DataError, match=f"{name}: 160x120 px, but the model's camera says 320x240"):
-        build_map(model_dir, images, checkpoint, tmp_path / "m", OPTIONS)
+        build_map(read_model(model_dir), images, checkpoint, tmp_path / "m", OPTIONS)
     (images / name).write_bytes(b"no picture")
     with pytest.raises(DataError, match=f"{name}: image cannot be decoded"):
-        build_map(model_dir, images, checkpoint, tmp_path / "m", OPTIONS)
+        build_map(read_model(model_dir), images, checkpoint, tmp_path / "m", OPTIONS)
     (images / name).unlink()
     with pytest.raises(DataError, match=f"{name}: image is missing .1 of 5"):
-        build_map(model_dir, images, checkpoint, tmp_path / "m", OPTIONS)
+        build_map(read_model(model_dir), images, checkpoint, tmp_path / "m", OPTIONS)
 
 
 def test_a_folder_that_is_no_map_is_not_overwritten(drive, model_dir, checkpoint, tmp_path):
     (tmp_path / "precious").mkdir()
     with pytest.raises(MapError, match="exists and is no feature map"):
-        build_map(model_dir, drive.image_dir, checkpoint, tmp_path / "precious", OPTIONS)
+        build_map(
+            read_model(model_dir), drive.image_dir, checkpoint, tmp_path / "precious", OPTIONS
+        )
 
 
 def test_a_model_too_sparse_is_refused(drive, model_dir, checkpoint, tmp_path):
     options = replace(OPTIONS, min_track_length=100)
     with pytest.raises(MapError, match="too sparse"):
-        build_map(model_dir, drive.image_dir, checkpoint, tmp_path / "m", options)
+        build_map(read_model(model_dir), drive.image_dir, checkpoint, tmp_path / "m", options)
 
 
 @pytest.mark.parametrize("up", ["z", "-z", "y", "-y", "x", "-x"])
@@ -220,7 +236,9 @@ def test_scale_and_transform_move_points_and_poses_together(model_dir):
 
 def test_warnings_of_what_will_hurt(drive, model_dir, checkpoint, tmp_path):
     options = replace(OPTIONS, scale=None, up="x")
-    info = build_map(model_dir, drive.image_dir, checkpoint, tmp_path / "m", options).info
+    info = build_map(
+        read_model(model_dir), drive.image_dir, checkpoint, tmp_path / "m", options
+    ).info
     assert not info.gravity_aligned
     assert any("no metric scale" in warning for warning in info.warnings)
     assert any("gravity is not along" in warning for warning in info.warnings)

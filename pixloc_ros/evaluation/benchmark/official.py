@@ -28,7 +28,7 @@ from pixloc_ros.core.geometry.pose import Pose
 from pixloc_ros.core.image import prepare_image
 from pixloc_ros.core.network import Checkpoint, FeatureLevel
 from pixloc_ros.datasets.folder import read_image
-from pixloc_ros.mapping.colmap import SfmModel
+from pixloc_ros.mapping.model import SfmModel
 
 # The official settings for inference.
 MAX_STEPS = 100

@@ -16,7 +16,8 @@ from pixloc_ros.core.network import Checkpoint
 from pixloc_ros.core.rig import Features
 from pixloc_ros.evaluation.benchmark.priors import Disturbance, single_start
 from pixloc_ros.evaluation.benchmark.robustness.scenes import Scene, thinned
-from pixloc_ros.mapping.colmap import SfmModel, read_model
+from pixloc_ros.mapping.colmap import read_model
+from pixloc_ros.mapping.model import SfmModel
 from pixloc_ros.mapping.sift_pnp import SiftPnp
 
 #: Steps that a level may take when it starts from a single pose, as in the official solver.

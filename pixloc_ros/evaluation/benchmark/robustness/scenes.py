@@ -15,6 +15,7 @@ from pixloc_ros.core.network import Checkpoint
 from pixloc_ros.datasets.drive import Drive
 from pixloc_ros.datasets.folder import read_drive
 from pixloc_ros.mapping.build import build_map
+from pixloc_ros.mapping.colmap import read_model
 from pixloc_ros.mapping.plan import BuildOptions
 from pixloc_ros.mapping.triangulate import triangulate
 
@@ -93,7 +94,9 @@ def open_map(
     except MapError:
         options = BuildOptions(scale=1.0)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        build_map(scene.model_dir, scene.image_dir, checkpoint, folder, options, progress)
+        build_map(
+            read_model(scene.model_dir), scene.image_dir, checkpoint, folder, options, progress
+        )
         return FeatureMap.open(folder, checkpoint.identity, cache_mb=CACHE_MB)
 
 
