@@ -18,6 +18,12 @@ hypothesis.settings.load_profile("repeatable")
 sys.path.insert(0, str(Path(__file__).parent))
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--device", default="cuda", help="of the tests marked cuda; cpu: without a GPU, to try them"
+    )
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder `shared` beside the repository, or the one named by PIXLOC_SHARED."""

@@ -97,13 +97,14 @@ _FIGURES = {
 def print_table(table: Table, console=None) -> None:
     """Print with rich."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table as RichTable
 
     grid = RichTable(title=table.title, title_justify="left", title_style="bold")
     for i, name in enumerate(table.header):
         grid.add_column(name, justify="left" if i == 0 else "right")
     for row in table.rows:
-        grid.add_row(*row)
+        grid.add_row(*map(escape, row))
     (console or Console()).print(grid)
 
 

@@ -48,15 +48,18 @@ class SyntheticData(PairConfig):
         """Render what the cache lacks, in `workers` processes (0: in this one). Raises ConfigError
         if the cache holds views of another kind."""
         self._claim(cache)
-        seeds = [
-            *range(FIRST_TRAINING_WORLD, FIRST_TRAINING_WORLD + self.views.worlds),
-            *range(FIRST_VALIDATION_WORLD, FIRST_VALIDATION_WORLD + self.validation_worlds),
-        ]
         _make(
-            [partial(load_world, self.views, seed, cache) for seed in seeds],
+            [partial(load_world, self.views, seed, cache) for seed in self.seeds()],
             workers,
             partial(progress, what="streets"),
         )
+
+    def seeds(self) -> list[int]:
+        """Of the worlds for training, and of those for validation."""
+        return [
+            *range(FIRST_TRAINING_WORLD, FIRST_TRAINING_WORLD + self.views.worlds),
+            *range(FIRST_VALIDATION_WORLD, FIRST_VALIDATION_WORLD + self.validation_worlds),
+        ]
 
     def _claim(self, cache: Path) -> None:
         """Note in the cache what its views are like, or compare."""

@@ -64,16 +64,26 @@ class Views(NamedTuple):
 
 def load_world(config: ViewConfig, seed: int, folder: Path) -> list[Views]:
     """The places of the world with this seed; rendered and stored in `folder` the first time."""
-    path = folder / f"world_{seed:08d}.npz"
+    path = world_path(folder, seed)
     if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f".{os.getpid()}_{path.name}"
-        arrays = [np.stack(part) for part in zip(*render_world(config, seed))]
-        np.savez(temporary, **dict(zip(Views._fields, arrays)))
-        os.replace(temporary, path)
+        save_world(folder, seed, render_world(config, seed))
     with np.load(path) as stored:
         arrays = [stored[name] for name in Views._fields]
     return [Views(*(array[place] for array in arrays)) for place in range(len(arrays[0]))]
+
+
+def save_world(folder: Path, seed: int, places: list[Views]) -> None:
+    """Store the places of the world with this seed where `load_world` finds them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = world_path(folder, seed)
+    temporary = folder / f".{os.getpid()}_{path.name}"
+    np.savez(temporary, **{name: np.stack(p) for name, p in zip(Views._fields, zip(*places))})
+    os.replace(temporary, path)
+
+
+def world_path(folder: Path, seed: int) -> Path:
+    """File of the world with this seed."""
+    return folder / f"world_{seed:08d}.npz"
 
 
 def render_world(config: ViewConfig, seed: int) -> list[Views]:
