@@ -36,9 +36,10 @@ def localizer(street, device) -> Localizer:
 
 
 @pytest.mark.parametrize("tf32, tolerance", [(False, 1e-3), (True, TF32_FEATURES)])
-def test_features_agree(drive, device, tf32, tolerance):
+def test_features_agree(drive, device, tf32, tolerance, monkeypatch):
     image = drive.image(0)
-    with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=tf32):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", tf32)
+    with torch.inference_mode():
         expected = load_checkpoint("small").net(prepare_image(image, 1024, "cpu")[0])
         found = load_checkpoint("small", device).net(prepare_image(image, 1024, device)[0])
     for ours, theirs in zip(found, expected):

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pixloc_ros.cli import gpu
+from pixloc_ros.cli import benchmark, gpu
 from pixloc_ros.core.errors import DataError
 from pixloc_ros.evaluation.benchmark.gpu import pack as packing
 from pixloc_ros.evaluation.benchmark.gpu import run as running
@@ -102,7 +102,8 @@ def test_the_whole_run_on_the_cpu(folder, tmp_path, capsys):
         rows["small", "ours, 144 starts"]["align_ms"] > rows["small", "ours, 1 start"]["align_ms"]
     )
     for precision in ("fp32", "bf16"):
-        assert rows["training", f"{precision}, batch 2, steps"]["rate"] > 0
+        row = rows["training", f"{precision}, batch 2, steps"]
+        assert row["rate"] > 0 and row["error_m"] > 0 and "skipped" in row["note"]
 
 
 def test_what_fails_is_told_and_the_rest_goes_on(folder, tmp_path, monkeypatch, capsys):
@@ -119,7 +120,7 @@ def test_what_fails_is_told_and_the_rest_goes_on(folder, tmp_path, monkeypatch, 
     )
     shown = capsys.readouterr().out
     assert shown.count("FAILED: DataError") == 2 and "2 failed" in shown
-    assert gpu.main([*arguments, str(tmp_path), "--parts", "large"]) == 1
+    assert benchmark.main(["gpu", *arguments, str(tmp_path), "--parts", "large"]) == 1
     assert "no part 'large'" in capsys.readouterr().out
 
 

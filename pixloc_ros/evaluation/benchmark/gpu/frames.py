@@ -79,7 +79,7 @@ def measure_scene(bench: Bench, seconds: float) -> Iterator[Row]:
 
         def measure(count=count, what=what) -> Row:
             ours[what] = _localizer(bench, count)
-            return _parts(bench, ours[what], what, budget)
+            return _parts(bench, ours[what], count, what, budget)
 
         row = bench.attempt(what, measure)
         if row.failed:
@@ -136,7 +136,7 @@ def _localizer(bench: Bench, hypotheses: int) -> Localizer:
     return localizer
 
 
-def _parts(bench: Bench, localizer: Localizer, what: str, seconds: float) -> Row:
+def _parts(bench: Bench, localizer: Localizer, count: int, what: str, seconds: float) -> Row:
     """Medians of the parts of a frame, with a wait for the device after the network; and memory."""
     drive, device = bench.scene.queries, bench.device
     random, found = np.random.default_rng(0), []
@@ -154,8 +154,8 @@ def _parts(bench: Bench, localizer: Localizer, what: str, seconds: float) -> Row
         _wait(device)
         seen = time.perf_counter()
         fix = localizer.localize(features, frame, prior, covariance)
-        if fix.hypotheses != int(what.split()[1]):
-            raise RuntimeError(f"{fix.hypotheses} starting poses instead of {what}: {fix.failure}")
+        if fix.hypotheses != count:
+            raise RuntimeError(f"{fix.hypotheses} starting poses instead of {count}: {fix.failure}")
         found.append([(seen - begin) * 1e3, fix.timings_ms["points"], fix.timings_ms["align"]])
         if time.monotonic() > end or len(found) == MOST_FRAMES:
             break

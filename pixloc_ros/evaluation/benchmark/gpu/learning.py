@@ -58,6 +58,7 @@ def _train(
         workers=max(0, min(14, len(os.sched_getaffinity(0)) - 2)),
         precision=precision,
         validate_every=NEVER,
+        validation_pairs=batch,
         save_every=NEVER,
         picture_every=NEVER,
     )
@@ -75,9 +76,10 @@ def _train(
 
     with contextlib.suppress(_TimeIsUp):
         trainer.run(report)
-    first = min(WARM_UP, len(ends) - 1) - 1 if len(ends) > 2 else 0
-    steps = np.diff(ends[first:])
+    steps = np.diff(ends)
+    steps = steps[min(WARM_UP, len(steps)) - 1 :]
     memory = torch.cuda.max_memory_allocated(device) / 1e6 if device.type == "cuda" else np.nan
+    held_out = trainer.validate()
     tenth = max(1, len(losses) // 10)
     return Row(
         "training",
@@ -87,6 +89,8 @@ def _train(
         p95_ms=float(np.percentile(steps, 95) * 1e3),
         rate=float(batch / steps.mean()),
         memory_mb=memory,
+        error_m=held_out["median_m"],
+        error_deg=held_out["median_deg"],
         note=f"pairs a second; {len(ends)} steps, loss {np.mean(losses[:tenth]):.2f} -> "
         f"{np.mean(losses[-tenth:]):.2f}, {trainer.skipped} skipped",
         failed=trainer.skipped == len(ends),
