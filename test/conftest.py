@@ -20,7 +20,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 def pytest_addoption(parser):
     parser.addoption(
-        "--device", default="cuda", help="of the tests marked cuda; cpu: without a GPU, to try them"
+        "--device",
+        default="cuda",
+        help="of the tests marked cuda; without a GPU: cpu, or pretended",
     )
 
 

@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 
+sys.path.append(str(Path(__file__).parent))
 sys.path.append(str(Path(__file__).parents[1] / "training"))  # its walls
+
+import pretended
+
+
+def pytest_configure(config):
+    if config.getoption("--device") == "pretended":
+        pretended.start()
 
 
 def pytest_collection_modifyitems(items):
@@ -21,8 +29,10 @@ def pytest_collection_modifyitems(items):
 def device(request) -> torch.device:
     """The device that is compared with the CPU."""
     name = request.config.getoption("--device")
+    if name == "pretended":
+        return pretended.DEVICE
     if name == "cuda" and not torch.cuda.is_available():
-        pytest.skip("torch sees no GPU (--device cpu tries these tests on the CPU)")
+        pytest.skip("torch sees no GPU (--device cpu or pretended tries them without)")
     return torch.device(name)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pretended
 import pytest
 import torch
 
@@ -104,6 +105,21 @@ def test_a_fix_agrees(street, drive, device, metres, degrees, starts):
     assert distance < 0.05 and angle < 0.2
     np.testing.assert_allclose(np.diag(ours.covariance), np.diag(theirs.covariance), rtol=0.2)
     assert abs(ours.num_inliers - theirs.num_inliers) <= 0.05 * theirs.num_points
+
+
+def test_a_frame_waits_for_the_device_no_more_than_twice(street, drive, device):
+    """Once for the points in view, once for the result: a GPU is idle while the host waits."""
+    if device != pretended.DEVICE:
+        pytest.skip("counted with --device pretended")
+    one = localizer(street, device)
+    frame = Frame(int(drive.stamps_ns[1]), drive.image(1), drive.camera, drive.T_base_cam)
+    for metres in (0.2, 1.0):  # without and with a search
+        covariance = np.diag(np.repeat([metres, 0.01], 3) ** 2)
+        for _ in range(2):  # the first one reads tiles and makes constants
+            pretended.crossings.clear()
+            one.localize(one.look(frame.image), frame, drive.T_map_base[1], covariance)
+        waits = pretended.crossings["download"] + pretended.crossings["scalar"]
+        assert waits <= 2, pretended.crossings
 
 
 def test_the_tracker_drives_the_same_way(street, drive, device):

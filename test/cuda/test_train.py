@@ -41,7 +41,7 @@ def weights(net) -> torch.Tensor:
     "precision, tolerance", [("fp32", 0.02), ("bf16", 0.1), ("fp16", 0.05)], ids=str
 )
 def test_a_step_agrees(config, device, tmp_path, precision, tolerance):
-    if precision == "fp16" and device.type == "cpu":
+    if precision == "fp16" and device.type != "cuda":
         pytest.skip("fp16 is for GPUs")
     expected, _ = one_step(config, torch.device("cpu"), tmp_path / "cpu")
     config = replace(config, precision=precision)
@@ -56,6 +56,8 @@ def test_a_step_agrees(config, device, tmp_path, precision, tolerance):
 
 def test_a_cut_run_goes_on(config, device, tmp_path):
     """The state reaches the disk and comes back to the device: step, weights, Adam's moments."""
+    if device.type == "meta":
+        pytest.skip("a pretended GPU keeps no files")
     config = replace(config, save_every=1, validate_every=2, picture_every=4)
 
     def run(folder, stop_after=None) -> Trainer:
