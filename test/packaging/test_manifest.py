@@ -82,7 +82,7 @@ def test_every_executable_has_a_main():
 def test_pip_is_told_of_everything_but_torch_and_ros(repository):
     needed = declared(repository, "bdist_wheel")["install_requires"]
     packages = {re.split(r"[<>=~ ;]", line)[0] for line in needed}
-    assert {"numpy", "safetensors", "pycolmap", "rosbags", "evo", "rich"} <= packages
+    assert {"numpy", "safetensors", "pycolmap", "rosbags", "rich"} <= packages
     assert not packages & {"torch", "rclpy"}
 
 
