@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import random
@@ -9,10 +10,12 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import yaml
 
@@ -26,6 +29,8 @@ Progress = Callable[[int, int, str], None]
 READY_TIMEOUT, SLACK, END_TIMEOUT = 120.0, 30.0, 20.0
 #: The node says how it is once a second; the last word must have been heard.
 LAST_WORD = 1.6
+#: Open files whose locks keep domains for this process.
+_domain_locks: dict[int, TextIO] = {}
 
 
 class LiveError(PixlocError):
@@ -111,15 +116,36 @@ def run_live(
 
 
 def free_domain() -> int:
-    """A ROS domain whose discovery port (DDSI-RTPS, 9.6.1.1) nobody on this machine has taken."""
+    """A ROS domain that nobody on this machine uses, kept for this process until it ends.
+
+    Its discovery port (DDSI-RTPS, 9.6.1.1) is free, and a locked file keeps others that ask here
+    from choosing it before the first participant has taken the port.
+    """
     for domain in random.SystemRandom().sample(range(1, 102), 101):
+        if not _lock_domain(domain):
+            continue
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             try:
                 probe.bind(("", 7410 + 250 * domain))
                 return domain
             except OSError:
-                continue
+                _domain_locks.pop(domain).close()
     raise LiveError("all ROS domains of this machine are in use; end some of its ROS programs")
+
+
+def _lock_domain(domain: int) -> bool:
+    path = Path(tempfile.gettempdir()) / f"pixloc_ros_domain_{domain}.lock"
+    try:
+        file = path.open("a")
+    except OSError:  # another user's
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return False
+    _domain_locks[domain] = file
+    return True
 
 
 class Children:

@@ -23,6 +23,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor  #
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer  # noqa: E402
 from tf2_msgs.msg import TFMessage  # noqa: E402
 
+from pixloc_ros.cli.processes import free_domain  # noqa: E402
 from pixloc_ros.core.geometry import transforms  # noqa: E402
 from pixloc_ros.datasets.bag_messages import MessageMaker, qos_profile  # noqa: E402
 from pixloc_ros.evaluation.fusion.recording import delayed, read_recording, with_outliers  # noqa: E402
@@ -41,7 +42,7 @@ def ekf_node(monkeypatch):
     except PackageNotFoundError:
         pytest.skip("robot_localization is not installed (apt: ros-jazzy-robot-localization)")
     assert (prefix / "lib/robot_localization/ekf_node").is_file()
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(free_domain()))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *sys.path]))
 
 

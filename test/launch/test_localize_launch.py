@@ -19,6 +19,7 @@ from launch.event_handlers import OnProcessExit, OnProcessIO
 from launch.events import Shutdown
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 
+from pixloc_ros.cli.processes import free_domain
 from pixloc_ros.datasets.bag import write_bag
 
 ROOT = Path(__file__).parents[2]
@@ -40,7 +41,7 @@ def installed(tmp_path, monkeypatch) -> Path:
     prefixes = [str(tmp_path), *filter(None, [os.environ.get("AMENT_PREFIX_PATH")])]
     monkeypatch.setenv("AMENT_PREFIX_PATH", os.pathsep.join(prefixes))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *sys.path]))
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(free_domain()))
     return tmp_path
 
 
