@@ -100,6 +100,7 @@ def played_when_active(given, localizer):
         raise ValueError(f"the bag {given['bag']} is not there")
     command = ["ros2", "bag", "play", given["bag"], "--clock", str(CLOCK_RATE)]
     command += ["--rate", given["rate"], "--start-offset", given["start_offset"]]
+    command += ["--delay", "1.0"]  # until the localizer has found the player's topics
     if _truth("loop", given["loop"]):
         command.append("--loop")
     player = ExecuteProcess(cmd=command, output="screen")

@@ -153,6 +153,8 @@ open({str(told)!r}, "a").write(" ".join(sys.argv[1:]) + "\\n")
 arguments = sys.argv[3:]
 del arguments[arguments.index("--clock") + 1]
 arguments[arguments.index("--start-offset")] = "--start"
+place = arguments.index("--delay")
+del arguments[place : place + 2]
 sys.exit(main(arguments))
 """
     )
