@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 from rich.console import Console
 
-from pixloc_ros.cli.support import run_command
+from pixloc_ros.cli.support import DEMO, run_command, shipped
 from pixloc_ros.core.errors import ConfigError
 from pixloc_ros.evaluation import report
 from pixloc_ros.evaluation.fusion.plots import error_picture
@@ -33,9 +33,26 @@ def main(argv: list[str] | None = None) -> int:
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="fuse", description=__doc__)
-    parser.add_argument("bag", type=Path, help="rosbag2 folder that was played")
-    parser.add_argument("live", type=Path, help="what pose_recorder left of the run (demo: live/)")
-    parser.add_argument("--ekf", type=Path, required=True, help="parameter file: config/ekf.yaml")
+    parser.add_argument(
+        "bag",
+        type=Path,
+        nargs="?",
+        default=DEMO / "bag",
+        help="rosbag2 folder that was played (default: the demo's)",
+    )
+    parser.add_argument(
+        "live",
+        type=Path,
+        nargs="?",
+        default=DEMO / "live",
+        help="what pose_recorder left of the run (default: the demo's)",
+    )
+    parser.add_argument(
+        "--ekf",
+        type=Path,
+        default=shipped("config/ekf.yaml"),
+        help="parameter file (default: the package's config/ekf.yaml)",
+    )
     parser.add_argument("--node", default="ekf_map", help="whose parameters in that file")
     parser.add_argument("--odom", default="/odom", help="odometry topic in the bag")
     parser.add_argument(

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from pixloc_ros.cli.support import open_drive, open_map, progress_bar
+from pixloc_ros.cli.support import DEMO, open_drive, open_map, progress_bar
 from pixloc_ros.core.localizer import Localizer
 from pixloc_ros.core.tracker import Tracker
 from pixloc_ros.evaluation import report
@@ -26,8 +26,14 @@ from pixloc_ros.evaluation.metrics import evaluate_track
 
 def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmark large-map", description=__doc__)
-    parser.add_argument("--map", type=Path, required=True, help="a map along a road")
-    parser.add_argument("--drive", required=True, help="a drive through that map, with truth")
+    parser.add_argument(
+        "--map", type=Path, default=DEMO / "map", help="a map along a road (default: the demo's)"
+    )
+    parser.add_argument(
+        "--drive",
+        default=str(DEMO / "bag"),
+        help="a drive through that map, with truth (default: the demo's)",
+    )
     parser.add_argument("--kilometres", type=float, default=10.0)
     parser.add_argument("--frames-per-copy", type=int, default=3)
     parser.add_argument(

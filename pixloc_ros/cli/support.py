@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,15 @@ from pixloc_ros.core.process import Settings
 from pixloc_ros.datasets.dead_reckoning import with_simulated_odometry
 from pixloc_ros.datasets.drive import Drive
 from pixloc_ros.datasets.place import read_place
+
+#: What `make demo` leaves; commands that need a map and a drive take these unless others are named.
+DEMO = Path("demo_output/synthetic")
+
+
+def shipped(name: str) -> Path:
+    """A file of config/, in the checkout or where the package is installed."""
+    places = (Path(__file__).parents[2], Path(sys.prefix) / "share" / "pixloc_ros")
+    return next((p / name for p in places if (p / name).is_file()), Path(name))
 
 
 def open_drive(place: str, odometry: str = "recorded", skip_every: int = 0, seed: int = 0) -> Drive:
