@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -20,10 +20,9 @@ from typing import TextIO
 import yaml
 
 from pixloc_ros.core.errors import DataError, PixlocError
+from pixloc_ros.core.progress import Progress
 from pixloc_ros.evaluation.benchmark.memory import resident_mb
 from pixloc_ros.evaluation.trajectory import Track, read_live
-
-Progress = Callable[[int, int, str], None]
 
 #: Seconds: to be ready, beyond the bag's own time, and to end after an interrupt.
 READY_TIMEOUT, SLACK, END_TIMEOUT = 120.0, 30.0, 20.0

@@ -7,7 +7,7 @@ far priors), from the same starts. What was measured is kept in --out; the same 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -16,6 +16,7 @@ from pixloc_ros.cli.scenario import shared_data
 from pixloc_ros.cli.support import progress_bar
 from pixloc_ros.core.errors import ConfigError
 from pixloc_ros.core.network import Checkpoint, load_checkpoint
+from pixloc_ros.core.progress import Progress
 from pixloc_ros.evaluation.benchmark.robustness.conditions import BASIN, CONDITIONS, Condition
 from pixloc_ros.evaluation.benchmark.robustness.measure import measure
 from pixloc_ros.evaluation.benchmark.robustness.methods import METHODS, Unavailable, open_localizer
@@ -25,7 +26,6 @@ from pixloc_ros.evaluation.benchmark.robustness.scenes import SCENES, open_scene
 from pixloc_ros.evaluation.benchmark.robustness.tables import Cells, details, overview
 from pixloc_ros.evaluation.report import print_table
 
-Progress = Callable[[int, int, str], None]
 TITLES = {True: "Robustness, search around the prior", False: "Robustness, a single start"}
 
 

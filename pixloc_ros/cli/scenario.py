@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from pixloc_ros.core.errors import DataError, MapError
 from pixloc_ros.core.feature_map import FeatureMap
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.network import Checkpoint
+from pixloc_ros.core.progress import Progress
 from pixloc_ros.datasets.bag import BagTopics, read_bag
 from pixloc_ros.datasets.dead_reckoning import with_simulated_odometry
 from pixloc_ros.datasets.drive import Drive
@@ -31,8 +31,6 @@ from pixloc_ros.mapping.colmap import read_model
 from pixloc_ros.mapping.plan import BuildOptions
 from pixloc_ros.mapping.triangulate import triangulate
 from pixloc_ros.synthetic.drive import make_drive
-
-Progress = Callable[[int, int, str], None]
 
 #: The street, its furniture and the noise of the embedded drive.
 SYNTHETIC_SEED = 7

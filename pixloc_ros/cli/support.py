@@ -11,13 +11,15 @@ import numpy as np
 import yaml
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
 
 from pixloc_ros.core.config import from_dict
 from pixloc_ros.core.errors import DataError, PixlocError
 from pixloc_ros.core.feature_map import FeatureMap
 from pixloc_ros.core.network import Checkpoint, load_checkpoint
 from pixloc_ros.core.process import Settings
+from pixloc_ros.core.progress import Progress
 from pixloc_ros.datasets.dead_reckoning import with_simulated_odometry
 from pixloc_ros.datasets.drive import Drive
 from pixloc_ros.datasets.place import read_place
@@ -64,7 +66,7 @@ def open_map(
 
 
 @contextmanager
-def progress_bar(console: Console) -> Iterator[Callable[[int, int, str], None]]:
+def progress_bar(console: Console) -> Iterator[Progress]:
     """A ``progress(done, total, what)`` callable that shows one bar per ``what``.
 
     Where the output is no terminal, a line tells when each is complete.
@@ -75,7 +77,7 @@ def progress_bar(console: Console) -> Iterator[Callable[[int, int, str], None]]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
+    with Bars(*columns, console=console, disable=not console.is_terminal) as bars:
         tasks: dict[str, int] = {}
         told: set[str] = set()
 

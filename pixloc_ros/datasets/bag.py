@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +17,10 @@ import numpy as np
 
 from pixloc_ros.core.errors import DataError
 from pixloc_ros.core.geometry import transforms
+from pixloc_ros.core.progress import Progress
 from pixloc_ros.datasets import bag_messages as messages
 from pixloc_ros.datasets.dead_reckoning import covered, interpolate_poses
 from pixloc_ros.datasets.drive import Drive, Odometry
-
-Progress = Callable[[int, int, str], None]
 
 # ROS reads time 0 as "no clock yet": drives with relative stamps are moved to begin here.
 FIRST_STAMP_NS = 1_000_000_000

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -26,6 +25,7 @@ import numpy as np
 from pixloc_ros.core.errors import DataError
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.geometry.camera import Camera
+from pixloc_ros.core.progress import Progress
 from pixloc_ros.datasets.drive import T_BODY_OPTICAL, Drive, Odometry
 from pixloc_ros.mapping.images import read_image
 
@@ -52,7 +52,7 @@ def write_drive(
     drive: Drive,
     suffix: str = ".jpg",
     quality: int = 95,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Write `drive` as an own-layout session folder; images are loaded and written one by one.
 

@@ -13,9 +13,8 @@ from pixloc_ros.core.frame import Frame
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.geometry.camera import Camera
 from pixloc_ros.core.localizer import Localizer
+from pixloc_ros.core.progress import Progress
 from pixloc_ros.core.tracker import GateConfig, judge
-
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,11 +12,10 @@ from pixloc_ros.core.errors import DataError
 from pixloc_ros.core.frame import Frame
 from pixloc_ros.core.localizer import Localizer
 from pixloc_ros.core.process import process_frame
+from pixloc_ros.core.progress import Progress
 from pixloc_ros.core.tracker import FrameResult, Tracker, TrackState
 from pixloc_ros.datasets.drive import Drive
 from pixloc_ros.evaluation.trajectory import Track
-
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)

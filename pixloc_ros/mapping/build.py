@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
@@ -24,13 +23,13 @@ from pixloc_ros.core.feature_map.writer import MapWriter
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.image import prepare_image
 from pixloc_ros.core.network.checkpoint import Checkpoint
+from pixloc_ros.core.progress import Progress
 from pixloc_ros.mapping import inspect
 from pixloc_ros.mapping.covisibility import covisible
 from pixloc_ros.mapping.images import read_image
 from pixloc_ros.mapping.model import SfmModel
 from pixloc_ros.mapping.plan import BuildOptions, Keyframe, Plan, plan_map
 
-Progress = Callable[[int, int, str], None]
 Tensors = dict[str, torch.Tensor]
 
 

@@ -20,9 +20,9 @@ import torch
 from pixloc_ros.core.errors import MapError
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.geometry.camera import Camera
+from pixloc_ros.core.progress import Progress
 from pixloc_ros.mapping.colmap import to_colmap
 
-Progress = Callable[[int, int, str], None]
 #: Points that decide where pixels are counted from.
 TRIAL = 500
 

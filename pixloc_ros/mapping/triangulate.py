@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -19,11 +18,10 @@ import torch
 from pixloc_ros.core.errors import DataError, MapError
 from pixloc_ros.core.feature_map.writer import replace_folder
 from pixloc_ros.core.geometry import transforms
+from pixloc_ros.core.progress import Progress
 from pixloc_ros.mapping import sift
 from pixloc_ros.mapping.colmap import to_colmap
 from pixloc_ros.mapping.images import PosedImages
-
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)

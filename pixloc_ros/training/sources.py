@@ -23,6 +23,7 @@ from torch.utils.data import Dataset
 
 from pixloc_ros.core.config import to_dict
 from pixloc_ros.core.errors import ConfigError
+from pixloc_ros.core.progress import Progress
 from pixloc_ros.datasets import cmu, colmap_scene, megadepth
 from pixloc_ros.datasets.scene import PosedScene, prepared
 from pixloc_ros.training.augment import AugmentConfig
@@ -32,8 +33,6 @@ from pixloc_ros.training.views import ViewConfig, load_world
 
 FIRST_TRAINING_WORLD = 1000
 FIRST_VALIDATION_WORLD = 900_000  # streets that training never sees
-
-Progress = Callable[[int, int, str], None]  # done, total, what
 
 
 @dataclass(frozen=True)

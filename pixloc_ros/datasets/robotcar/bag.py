@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pixloc_ros.core.errors import ConfigError, DataError
 from pixloc_ros.core.geometry import transforms
+from pixloc_ros.core.progress import Progress
 from pixloc_ros.datasets.bag import BagFrames, BagTopics
 from pixloc_ros.datasets.bag_messages import IMAGE_FORMATS, MessageMaker, OdometryNoise
 from pixloc_ros.datasets.robotcar.drive import Frame, RobotCar, Track
@@ -66,7 +67,7 @@ def write_robotcar_bag(
     drive: RobotCar,
     path: Path,
     options: BagOptions = BagOptions(),
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, int]:
     """Write the drive, one message at a time, and go on where an earlier run was interrupted.
 

@@ -8,7 +8,7 @@ but what a car would not know: odometry drifts, INS is a metre off, GPS two.
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -20,6 +20,7 @@ import torch
 from pixloc_ros.core.errors import DataError
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.geometry.camera import Camera
+from pixloc_ros.core.progress import Progress
 from pixloc_ros.datasets.dead_reckoning import interpolate_poses
 from pixloc_ros.datasets.robotcar import frames, utm
 from pixloc_ros.datasets.robotcar.camera import (
@@ -30,8 +31,6 @@ from pixloc_ros.datasets.robotcar.camera import (
 )
 from pixloc_ros.datasets.synthetic import drive_of
 from pixloc_ros.synthetic.drive import DriveOptions, Session, make_drive
-
-Progress = Callable[[int, int, str], None]
 
 ZONE = 30
 #: Where the street lies in the map frame of the default origin, and how it is turned.

@@ -16,12 +16,12 @@ from pixloc_ros.core.feature_map import format as fmt
 from pixloc_ros.core.frame import Frame
 from pixloc_ros.core.localizer import Localizer
 from pixloc_ros.core.process import process_frame
+from pixloc_ros.core.progress import Progress
 from pixloc_ros.core.tracker import Tracker, TrackState
 from pixloc_ros.datasets.drive import Drive, Odometry
 from pixloc_ros.evaluation.benchmark.memory import resident_mb
 from pixloc_ros.evaluation.trajectory import Track
 
-Progress = Callable[[int, int, str], None]
 #: Nanoseconds between the frames of the drive.
 STEP_NS = 500_000_000
 #: The share of each copy, in its middle, that is driven: where two copies meet no scene is real.

@@ -5,18 +5,16 @@ from __future__ import annotations
 import gc
 import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from pixloc_ros.core.localizer import Localizer
+from pixloc_ros.core.progress import Progress
 from pixloc_ros.core.tracker import Tracker
 from pixloc_ros.datasets.drive import Drive
 from pixloc_ros.evaluation.runner import run_drive
-
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,12 +12,11 @@ import numpy as np
 from pixloc_ros.core.frame import Fix, Frame
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.localizer import Localizer, LocalizerConfig
+from pixloc_ros.core.progress import Progress
 from pixloc_ros.core.tracker import GateConfig, judge
 from pixloc_ros.datasets.drive import Drive
 from pixloc_ros.evaluation.metrics import Metrics, evaluate_track
 from pixloc_ros.evaluation.trajectory import Track
-
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)

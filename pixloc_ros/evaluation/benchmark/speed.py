@@ -10,12 +10,12 @@ import numpy as np
 
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.localizer import Localizer
+from pixloc_ros.core.progress import Progress
 from pixloc_ros.datasets.drive import Drive
 from pixloc_ros.evaluation.benchmark.priors import Disturbance, localize_frame
 from pixloc_ros.evaluation.metrics import evaluate_track
 from pixloc_ros.evaluation.trajectory import Track
 
-Progress = Callable[[int, int, str], None]
 #: Takes frame number and prior T_map_cam; gives T_map_cam, or None where it failed.
 Localize = Callable[[int, np.ndarray], "np.ndarray | None"]
 

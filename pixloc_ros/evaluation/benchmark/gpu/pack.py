@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,6 +21,7 @@ import numpy as np
 from pixloc_ros.core.config import from_dict, to_dict
 from pixloc_ros.core.errors import DataError
 from pixloc_ros.core.network import save_checkpoint
+from pixloc_ros.core.progress import Progress
 from pixloc_ros.datasets.drive import Drive
 from pixloc_ros.datasets.folder import read_drive, write_drive
 from pixloc_ros.datasets.synthetic import drive_of
@@ -32,8 +32,6 @@ from pixloc_ros.training.config import TrainConfig
 from pixloc_ros.training.network import starting_network
 from pixloc_ros.training.sources import SyntheticData
 from pixloc_ros.training.views import ViewConfig, Views, load_world, save_world
-
-Progress = Callable[[int, int, str], None]
 
 VERSION = 1
 LIMIT_MB = 60

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from pixloc_ros.core.geometry import transforms
+from pixloc_ros.core.progress import Progress
 from pixloc_ros.evaluation.benchmark.robustness.conditions import Condition, changed, start_pose
 from pixloc_ros.evaluation.benchmark.robustness.localizers import Method
 from pixloc_ros.evaluation.benchmark.robustness.results import Measurement, Results
 from pixloc_ros.evaluation.benchmark.robustness.scenes import Scene
-
-Progress = Callable[[int, int, str], None]
 
 
 def measure(

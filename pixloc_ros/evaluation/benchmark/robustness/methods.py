@@ -9,13 +9,14 @@ import torch
 from pixloc_ros.core.errors import ConfigError
 from pixloc_ros.core.image import prepare_image
 from pixloc_ros.core.network import Checkpoint
+from pixloc_ros.core.progress import Progress
 from pixloc_ros.evaluation.benchmark.robustness import baselines
 from pixloc_ros.evaluation.benchmark.robustness.localizers import (
     FeatureLocalizer,
     Method,
     SiftLocalizer,
 )
-from pixloc_ros.evaluation.benchmark.robustness.scenes import Progress, Scene, open_map
+from pixloc_ros.evaluation.benchmark.robustness.scenes import Scene, open_map
 from pixloc_ros.mapping.colmap import read_model
 from pixloc_ros.mapping.images import read_image
 from pixloc_ros.mapping.plan import BuildOptions

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,14 +11,13 @@ from pixloc_ros.core.errors import DataError, MapError
 from pixloc_ros.core.feature_map import FeatureMap
 from pixloc_ros.core.feature_map import format as fmt
 from pixloc_ros.core.network import Checkpoint
+from pixloc_ros.core.progress import Progress
 from pixloc_ros.datasets.drive import Drive
 from pixloc_ros.datasets.folder import read_drive
 from pixloc_ros.mapping.build import build_map
 from pixloc_ros.mapping.colmap import read_model
 from pixloc_ros.mapping.plan import BuildOptions
 from pixloc_ros.mapping.triangulate import triangulate
-
-Progress = Callable[[int, int, str], None]
 
 SCENES = (
     "kitti06_clip",
