@@ -35,7 +35,17 @@ ARGUMENTS = (
     ),
     ("use_sim_time", "true", "take time from /clock: true or false"),
 )
-PASSED = tuple(name for name, *_ in ARGUMENTS if name not in ("camera", "ekf"))
+PASSED = (
+    "bag",
+    "rate",
+    "start_offset",
+    "loop",
+    "map",
+    "rviz",
+    "checkpoint",
+    "params_file",
+    "use_sim_time",
+)
 
 
 def start(context):

@@ -55,9 +55,8 @@ def test_a_command_is_taken_as_it_is_written(page, line):
     module = importlib.import_module(EXECUTABLES[name])
     if not hasattr(module, "parse"):
         pytest.skip("a node: its arguments are those of ROS")
-    part = {"robustness": "robustness", "large-map": "large_map", "gpu": "gpu"}
-    if name == "benchmark" and words[1:2] and words[1] in part:
-        module = importlib.import_module(f"pixloc_ros.cli.{part[words.pop(1)]}")
+    if name == "benchmark" and words[1:2] and words[1] in module.PARTS:
+        module = module.PARTS[words.pop(1)]
     try:
         module.parse(words[1:])
     except SystemExit as ended:

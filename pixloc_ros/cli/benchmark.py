@@ -1,7 +1,8 @@
 """benchmark: disturbed priors, speed beside the official way of working and SIFT + PnP, memory.
 
 `benchmark robustness --help` tells of the comparison of features under hard conditions,
-`benchmark large-map --help` of maps of many kilometres, `benchmark gpu --help` of a run on a GPU.
+`benchmark trust --help` of wrong poses that are believed, `benchmark large-map --help` of maps of
+many kilometres, `benchmark gpu --help` of a run on a GPU.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from pixloc_ros.cli import gpu, gpu_pack, large_map, robustness
+from pixloc_ros.cli import gpu, gpu_pack, large_map, robustness, trust
 from pixloc_ros.cli.scenario import prepare
 from pixloc_ros.cli.support import open_drive, open_map, progress_bar, run_command
 from pixloc_ros.core.errors import ConfigError
@@ -36,18 +37,20 @@ from pixloc_ros.mapping.colmap import read_model
 from pixloc_ros.mapping.sift_pnp import SiftPnp
 
 PRIORS = "1.5/4,3/8,5/12"
+#: `benchmark NAME`: those with a file of their own.
+PARTS = {
+    "robustness": robustness,
+    "trust": trust,
+    "large-map": large_map,
+    "gpu": gpu,
+    "gpu-pack": gpu_pack,
+}
 
 
 def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
-    named = {
-        "robustness": robustness,
-        "large-map": large_map,
-        "gpu": gpu,
-        "gpu-pack": gpu_pack,
-    }
-    command = named.get(argv[0] if argv else "", sys.modules[__name__])
-    arguments = command.parse(argv[1:] if command in named.values() else argv)
+    command = PARTS.get(argv[0] if argv else "", sys.modules[__name__])
+    arguments = command.parse(argv[1:] if command in PARTS.values() else argv)
     return run_command("benchmark", lambda console: command.run(arguments, console))
 
 

@@ -103,7 +103,12 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         f"{folder / 'overlay.png'}"
     )
     console.print(f"{time.monotonic() - begin:.0f} s in all")
-    return verdict(prepared.limits, live_metrics, offline_metrics, console)
+    return verdict(
+        prepared.limits,
+        prepared.judged(drive, live.track, live_metrics),
+        prepared.judged(drive, offline.track(), offline_metrics),
+        console,
+    )
 
 
 def node_parameters(prepared: Prepared, checkpoint: str, T_map_base: np.ndarray) -> dict:

@@ -67,9 +67,9 @@ def parse(argv: list[str]) -> argparse.Namespace:
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
-    scenes = _chosen("scene", arguments.scenes, SCENES)
-    methods = _chosen("method", arguments.methods, METHODS)
-    wanted = _chosen("condition", arguments.conditions, [c.name for c in CONDITIONS])
+    scenes = chosen("scene", arguments.scenes, SCENES)
+    methods = chosen("method", arguments.methods, METHODS)
+    wanted = chosen("condition", arguments.conditions, [c.name for c in CONDITIONS])
     conditions = [c for c in CONDITIONS if c.name in wanted]
     ours = load_checkpoint(arguments.checkpoint)
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -129,7 +129,7 @@ def _enter(cells: Cells, conditions: Sequence[Condition], method: str, found: di
         cells.setdefault(condition, {})[method] = summarize(found[condition.name])
 
 
-def _chosen(what: str, text: str, known: Sequence[str]) -> list[str]:
+def chosen(what: str, text: str, known: Sequence[str]) -> list[str]:
     """The names in a comma-separated list, all of them known."""
     names = [name.strip() for name in text.split(",") if name.strip()]
     strange = [name for name in names if name not in known]

@@ -53,7 +53,12 @@ class Fix:
     num_points: map points that took part; num_inliers: those with a small feature residual.
     cost: mean robust feature cost of the points.
     converged: the last step was below the tolerances. step_left: length (m) and angle (rad) of
-    the undamped step that the pose is away from rest.
+    the undamped step that the pose is away from rest; image_step: the same for the image alone,
+    which a prior that is wrong keeps from its place.
+    share, chance_share: of the best points, how many are inliers on the finest level, here and at
+    the best of some random poses about it; residual, chance_residual: their median residual here,
+    and the mean of it at random poses. probability: that the fix is right, by the checkpoint's
+    model; NaN where it has none.
     score: sum of the robust weights of the points; runner_up: score of the best other pose of the
     search that came to rest elsewhere (further away than a single start reaches), 0 if there is
     none. hypotheses: starting poses, all places together.
@@ -72,6 +77,12 @@ class Fix:
     cost: float = float("nan")
     converged: bool = False
     step_left: tuple[float, float] = (float("nan"), float("nan"))
+    image_step: tuple[float, float] = (float("nan"), float("nan"))
+    share: float = float("nan")
+    chance_share: float = float("nan")
+    residual: float = float("nan")
+    chance_residual: float = float("nan")
+    probability: float = float("nan")
     score: float = 0.0
     runner_up: float = 0.0
     hypotheses: int = 0

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from pixloc_ros.core.alignment import AlignerConfig, Alignment, PosePrior, align
+from pixloc_ros.core.alignment import AlignerConfig, Alignment, PosePrior, Problem, align
+from pixloc_ros.core.chance import ChanceConfig, against_chance
 from pixloc_ros.core.config import from_dict, to_dict
 from pixloc_ros.core.covariance import body_covariance, tangent_covariance, tangent_information
 from pixloc_ros.core.feature_map import FeatureMap, SelectionConfig, VisiblePoints
@@ -58,6 +59,7 @@ class LocalizerConfig:
     map_std_deg: float = 0.03
     selection: SelectionConfig = field(default_factory=SelectionConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
+    chance: ChanceConfig = field(default_factory=ChanceConfig)
     aligner: dict[str, Any] = field(default_factory=dict, metadata={"of": AlignerConfig})
 
     def map_covariance(self) -> np.ndarray:
@@ -86,6 +88,7 @@ class Localizer:
         self.aligner = from_dict(AlignerConfig, changed, "localizer.aligner")
         self._net = checkpoint.net.to(self.device).eval()
         self._damping = self._net.damping().detach()
+        self._trust = checkpoint.trust
 
     @torch.inference_mode()
     def look(self, image: np.ndarray) -> Features:
@@ -151,7 +154,7 @@ class Localizer:
         points: list[VisiblePoints],
         T_map_base: np.ndarray,
         covariance: np.ndarray,
-    ) -> tuple[Alignment, int]:
+    ) -> tuple[Problem, Alignment, int]:
         """Poses (S) aligned from one prior, and the number of starting poses that it took."""
         T_map_rig = T_map_base @ rig.T_base_rig
         information = tangent_information(covariance, T_map_rig, rig.T_base_rig)
@@ -163,9 +166,10 @@ class Localizer:
         settings = self.config.search
         count = settings.starts(settings.width(covariance))
         if count == 1:
-            return align(start, problem, self.aligner, prior), count
+            return problem, align(start, problem, self.aligner, prior), count
         spread = rig.tensor(np.linalg.inv(information))
-        return search(problem, start, spread, count, self.aligner, settings, prior), count
+        aligned = search(problem, start, spread, count, self.aligner, settings, prior)
+        return problem, aligned, count
 
     def _choose(self, rig: Rig, places: list[_Place]) -> tuple[Fix, int]:
         """The pose of the highest score, and its row among those of its place."""
@@ -179,11 +183,15 @@ class Localizer:
         """The poses of a place with their covariances; the one copy from the device."""
         config, aligned = self.config, place.alignment
         inliers = aligned.valid & (aligned.residuals < config.inlier_residual)
+        chance = against_chance(
+            place.problem, aligned.T_rig_map, config.inlier_residual, self.aligner, config.chance
+        )
         columns = (
             aligned.T_rig_map.matrix().flatten(1),
             tangent_covariance(aligned, config.covariance_scale).flatten(1),
             tangent_covariance(aligned, config.covariance_scale, with_prior=False).flatten(1),
             aligned.step_left.unflatten(1, (2, 3)).norm(dim=-1),
+            aligned.image_step.unflatten(1, (2, 3)).norm(dim=-1),
             torch.stack(
                 (
                     aligned.failed,
@@ -192,6 +200,7 @@ class Localizer:
                     aligned.cost,
                     aligned.converged,
                     aligned.score,
+                    *chance,
                 ),
                 -1,
             ),
@@ -199,8 +208,8 @@ class Localizer:
         ends = np.cumsum([column.shape[1] for column in columns])[:-1]
         numbers = torch.cat([column.float() for column in columns], 1).cpu().double().numpy()
         for values in numbers:
-            T_rig_map, *covariances, step_left, rest = np.split(values, ends)
-            failed, num_points, num_inliers, cost, converged, score = rest.tolist()
+            T_rig_map, *covariances, step_left, image_step, rest = np.split(values, ends)
+            failed, num_points, num_inliers, cost, converged, score, *chance = rest.tolist()
             T_map_rig = transforms.inverse(transforms.orthonormal(T_rig_map.reshape(4, 4)))
             T_map_rig[:3, 3] += place.points[0].origin
             T_map_base = T_map_rig @ transforms.inverse(rig.T_base_rig)
@@ -209,7 +218,8 @@ class Localizer:
                 + config.map_covariance()
                 for c in covariances
             )
-            yield Fix(
+            share, chance_share, residual, chance_residual = chance
+            fix = Fix(
                 T_map_base,
                 covariance,
                 image_covariance,
@@ -221,8 +231,16 @@ class Localizer:
                 cost=cost,
                 converged=bool(converged),
                 step_left=tuple(step_left.tolist()),
+                image_step=tuple(image_step.tolist()),
                 score=score,
+                share=share,
+                chance_share=chance_share,
+                residual=residual,
+                chance_residual=chance_residual,
             )
+            if self._trust is not None:
+                fix = replace(fix, probability=self._trust.probability(fix))
+            yield fix
 
     def _apart(self, one: Fix, other: Fix) -> bool:
         """Whether two poses are further apart than a single start reaches."""
@@ -238,6 +256,7 @@ class _Place:
     number: int
     T_map_base: np.ndarray
     points: list[VisiblePoints]
+    problem: Problem
     alignment: Alignment
     hypotheses: int
 

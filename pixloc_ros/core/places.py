@@ -58,7 +58,8 @@ def search(
 
     covariance: (6, 6) of the start, left-increment tangent in the rig frame (m, rad).
     """
-    starts = draw(start, covariance, count, config.spread)
+    increments = draw(count, covariance, config.spread)
+    starts = start.expand(count).retract(increments)
     coarse = align(
         starts,
         problem.coarse(config.points),
@@ -69,8 +70,8 @@ def search(
     return align(coarse.T_rig_map[best], problem, aligner, prior and prior.expand(len(best)))
 
 
-def draw(start: Pose, covariance: torch.Tensor, count: int, spread: float) -> Pose:
-    """Poses (count,) spread evenly over the covariance, the start itself first.
+def draw(count: int, covariance: torch.Tensor, spread: float) -> torch.Tensor:
+    """Increments (count, 6) of a pose, spread evenly over the covariance (6, 6), zero first.
 
     A Sobol sequence covers six dimensions with far fewer samples than independent draws, and is
     the same at every call.
@@ -79,5 +80,4 @@ def draw(start: Pose, covariance: torch.Tensor, count: int, spread: float) -> Po
     normal = torch.erfinv((2 * uniform - 1).clamp(-1 + 1e-6, 1 - 1e-6)) * 2**0.5
     normal = normal.clamp(-spread, spread).to(covariance)
     normal[0] = 0
-    increments = normal @ torch.linalg.cholesky(covariance).mT
-    return start.expand(count).retract(increments)
+    return normal @ torch.linalg.cholesky(covariance).mT

@@ -106,14 +106,14 @@ def _odometry_in_map(drive: Drive) -> np.ndarray:
     return drive.T_map_base[0] @ transforms.inverse(poses[0]) @ poses
 
 
-def new_figure(width: float, height: float, rows: int = 1):
-    """A figure (inches) and its axes, one below the other; drawn without a display."""
+def new_figure(width: float, height: float, rows: int = 1, columns: int = 1):
+    """A figure (inches) and its axes, one below or beside the other; drawn without a display."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(rows, 1, sharex=rows > 1)
+    axes = figure.subplots(rows, columns, sharex=rows > 1)
     for one in np.atleast_1d(axes):
         one.grid(color="#dddddd", lw=0.6)
         one.spines[["top", "right"]].set_visible(False)

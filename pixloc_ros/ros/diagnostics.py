@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter, deque
 from dataclasses import dataclass, field
 
@@ -28,6 +29,11 @@ STATE_LEVELS = {
 STALLED_AFTER = 5.0
 
 
+def gate_of(reason: str) -> str:
+    """What a reason is about, without its numbers, so that like ones are counted together."""
+    return re.split(r"[ :]*-?\d", reason, maxsplit=1)[0]
+
+
 @dataclass
 class Statistics:
     """Counts since activation, and the newest frames for rates and latencies.
@@ -49,7 +55,7 @@ class Statistics:
         self.processed += 1
         self.accepted += result.accepted
         if not result.accepted:
-            self.rejections.update(result.reasons)
+            self.rejections.update(gate_of(reason) for reason in result.reasons)
         self.latencies.append(latency_s)
         self.finished.append(now)
         self.result = result
@@ -86,6 +92,7 @@ def pose_status(name: str, statistics: Statistics, state: TrackState) -> Diagnos
             points=result.fix.num_points,
             inliers=result.fix.num_inliers,
             cost=result.fix.cost,
+            probability=result.fix.probability,
             correction_m=result.fix.correction[0],
             correction_deg=math.degrees(result.fix.correction[1]),
         )

@@ -168,7 +168,7 @@ class Session:
     def _set_pose(self, stamp_ns: int, T: np.ndarray, covariance: np.ndarray | None) -> None:
         """Hand a pose to the tracker; DataError if odometry does not reach back to its stamp."""
         oldest = self._tracker.odometry.first()
-        missing_s = (oldest[0] - stamp_ns) * 1e-9 if oldest else 0.0
+        missing_s = (oldest.stamp_ns - stamp_ns) * 1e-9 if oldest else 0.0
         if missing_s > BEHIND_S:
             raise DataError(
                 f"it holds {missing_s:.2f} s before the oldest odometry, so that nobody knows how "

@@ -63,7 +63,7 @@ class NoisyTracker:
     def predict(self, stamp_ns):
         self.calls.append(("process", stamp_ns))
         i = int(np.searchsorted(self._drive.stamps_ns, stamp_ns))
-        return Prediction(stamp_ns, None, None, np.eye(4), self._drive.T_map_base[i], np.eye(6))
+        return Prediction(stamp_ns, None, None, None, self._drive.T_map_base[i], np.eye(6))
 
     def look(self, image):
         return image

@@ -145,13 +145,12 @@ def _summarize(
     evaluation = residuals.evaluate(T)
     hessian, gradient = evaluation.normal_equations()
     num_valid = evaluation.num_valid()
-    if prior is None:
-        information, step_left = None, damped_step(hessian, gradient, hessian.new_zeros(6))[0]
-    else:
+    undamped = hessian.new_zeros(6)
+    image_step, _ = damped_step(hessian, gradient, undamped)
+    information, step_left = None, image_step
+    if prior is not None:
         information, prior_gradient = prior_terms(T, *prior)
-        step_left, _ = damped_step(
-            hessian + information, gradient + prior_gradient, hessian.new_zeros(6)
-        )
+        step_left, _ = damped_step(hessian + information, gradient + prior_gradient, undamped)
     return Alignment(
         T_rig_map=T,
         levels=levels,
@@ -163,6 +162,7 @@ def _summarize(
         curvature=hessian + residuals.weight_curvature(evaluation),
         gradient_products=evaluation.gradient_products(),
         step_left=step_left,
+        image_step=image_step,
         prior_information=information,
         residuals=evaluation.squared.clamp_min(0).sqrt(),
         weights=evaluation.weight,

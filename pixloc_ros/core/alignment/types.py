@@ -58,16 +58,23 @@ class Problem:
 
         The map gives points in the order of their worth, so the first ones cover the image.
         """
+        return self._part(slice(1, None), points)
+
+    def finest(self, points: int) -> Problem:
+        """The same on the finest level alone, with the first `points` points of each camera."""
+        return self._part(slice(0, 1), points)
+
+    def _part(self, levels: slice, points: int) -> Problem:
         return replace(
             self,
             points=self.points[:, :, :points],
             mask=self.mask[:, :, :points],
             reference=[
                 ReferenceLevel(level.features[:, :, :points], level.confidence[:, :, :points])
-                for level in self.reference[1:]
+                for level in self.reference[levels]
             ],
-            query=self.query[1:],
-            damping=self.damping[1:],
+            query=self.query[levels],
+            damping=self.damping[levels],
         )
 
 
@@ -140,6 +147,7 @@ class Alignment:
     gradient_products (B, 6, 6): sum of g g^T over the points, g = w J^T r.
     step_left (B, 6): the undamped step that the normal equations, prior included, ask for from
         here: how far the pose is from where it would come to rest (m, rad of the rig frame).
+    image_step (B, 6): the same without the prior: how far the image would move the pose.
     prior_information (B, 6, 6) or None: the prior's information carried to the tangent of the
         result, in units of the cost (times feature_sigma^2).
     residuals ||r||, weights (robust weight times confidences), valid: (B, K, N) each.
@@ -156,6 +164,7 @@ class Alignment:
     curvature: Tensor
     gradient_products: Tensor
     step_left: Tensor
+    image_step: Tensor
     prior_information: Tensor | None
     residuals: Tensor
     weights: Tensor

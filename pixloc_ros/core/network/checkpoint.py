@@ -22,6 +22,7 @@ from pixloc_ros.core.config import from_dict, to_dict
 from pixloc_ros.core.errors import CheckpointError
 from pixloc_ros.core.network.model import PixLocNet
 from pixloc_ros.core.network.official import official_aligner, official_content, read_official
+from pixloc_ros.core.trust import TrustModel, read_trust
 
 FORMAT_VERSION = 1
 SHIPPED = Path(__file__).parents[2] / "weights"
@@ -35,6 +36,7 @@ class Checkpoint:
         file and for our export of it; a feature map records it.
     config: settings the network was built with (strides, dims, pad, widths).
     aligner: settings of the alignment that these features and damping are meant for.
+    trust: model of the probability that a fix made with it is right; None where nobody fitted one.
     card: free-form description (data, training, figures); empty for published files.
     """
 
@@ -44,6 +46,7 @@ class Checkpoint:
     aligner: AlignerConfig
     name: str
     card: dict
+    trust: TrustModel | None = None
 
 
 def load_checkpoint(
@@ -78,7 +81,8 @@ def load_checkpoint(
         )
     config = net.config
     net.fuse() if inference else net.eval()
-    return Checkpoint(net.to(device), identity, config, aligner, name, card)
+    trust = read_trust(path, identity)
+    return Checkpoint(net.to(device), identity, config, aligner, name, card, trust)
 
 
 def save_checkpoint(

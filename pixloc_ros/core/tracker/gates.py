@@ -12,26 +12,39 @@ from pixloc_ros.core.frame import Fix
 
 @dataclass(frozen=True)
 class GateConfig:
-    """min_points: fewest map points that must take part. min_inlier_ratio: share of them that
-    must be inliers (`LocalizerConfig.inlier_residual`); wrong poses reach 0.04.
-    max_cost: mean robust feature cost above which image and map do not agree. max_correction_m,
+    """min_points: fewest map points that must take part. min_probability: of being right, as the
+    checkpoint's model has it (`core/trust.py`; docs/trust.md has the curve it was chosen from).
+    min_inlier_ratio, max_cost: for a checkpoint without such a model: share of the points that must
+    be inliers (`LocalizerConfig.inlier_residual`), and mean robust feature cost above which image
+    and map do not agree. max_correction_m,
     max_correction_deg: largest update of the prior that is ever believed, also of a vague initial
     pose; below it the update must lie within max_correction_sigma standard deviations of prior and
     result. max_position_std, max_rotation_std_deg: a geometry
     that pins the pose down worse than this is not a fix. max_coast_distance (m), max_coast_time
-    (s): how far odometry may carry the pose before it counts as lost.
+    (s): how far odometry may carry the pose before it counts as lost. doubt_m, doubt_deg: every
+    rejected fix in a row says that the pose may be this much further off (one standard deviation),
+    so that a jump of the odometry is searched for in a few frames; max_doubts: of so many at most.
     """
 
     min_points: int = 40
+    min_probability: float = 0.8
     min_inlier_ratio: float = 0.06
     max_cost: float = 0.08
-    max_correction_m: float = 10.0
-    max_correction_deg: float = 20.0
+    max_correction_m: float = 20.0
+    max_correction_deg: float = 40.0
     max_correction_sigma: float = 6.0
     max_position_std: float = 0.5
     max_rotation_std_deg: float = 2.0
     max_coast_distance: float = 30.0
     max_coast_time: float = 15.0
+    doubt_m: float = 0.5
+    doubt_deg: float = 2.0
+    max_doubts: int = 6
+
+    def doubt(self, rejected: int) -> np.ndarray:
+        """(6, 6) in ROS order: what fixes rejected in a row add to the covariance of a pose."""
+        std = rejected * np.array([self.doubt_m, math.radians(self.doubt_deg)])
+        return np.diag(np.repeat(std**2, 3))
 
 
 def judge(config: GateConfig, fix: Fix, prior_covariance: np.ndarray) -> tuple[str, ...]:
@@ -44,12 +57,12 @@ def judge(config: GateConfig, fix: Fix, prior_covariance: np.ndarray) -> tuple[s
     reasons = []
     if fix.num_points < config.min_points:
         reasons.append(f"points in view {fix.num_points} < {config.min_points}")
-    if fix.num_inliers < config.min_inlier_ratio * fix.num_points:
+    if math.isnan(fix.probability):
+        reasons += _by_fixed_limits(config, fix)
+    elif fix.probability < config.min_probability:
         reasons.append(
-            f"inliers {fix.num_inliers} of {fix.num_points} < {100 * config.min_inlier_ratio:.0f} %"
+            f"probability of being right {fix.probability:.2f} < {config.min_probability:.2f}"
         )
-    if not fix.cost <= config.max_cost:
-        reasons.append(f"cost {fix.cost:.3f} > {config.max_cost:.3f}")
     finite = np.isfinite(fix.covariance).all()
     std = np.sqrt(np.diag(fix.covariance)) if finite else np.full(6, math.inf)
     if not std[:3].max() <= config.max_position_std:
@@ -76,3 +89,15 @@ def judge(config: GateConfig, fix: Fix, prior_covariance: np.ndarray) -> tuple[s
 def mahalanobis(error6: np.ndarray, covariance: np.ndarray) -> float:
     """sqrt(e^T C^-1 e)."""
     return float(np.sqrt(error6 @ np.linalg.solve(covariance, error6)))
+
+
+def _by_fixed_limits(config: GateConfig, fix: Fix) -> list[str]:
+    """What must hold where no model of trust belongs to the checkpoint."""
+    reasons = []
+    if fix.num_inliers < config.min_inlier_ratio * fix.num_points:
+        reasons.append(
+            f"inliers {fix.num_inliers} of {fix.num_points} < {100 * config.min_inlier_ratio:.0f} %"
+        )
+    if not fix.cost <= config.max_cost:
+        reasons.append(f"cost {fix.cost:.3f} > {config.max_cost:.3f}")
+    return reasons

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pixloc_ros.core.geometry import transforms
+from pixloc_ros.core.tracker.odometry import OdometrySample
 
 
 @dataclass(frozen=True)
@@ -29,32 +30,42 @@ class OdometryNoise:
 class Anchor:
     """Where the base was when the pose was last known, and how well.
 
-    T_map_base, T_odom_base: (4, 4) at the same instant. covariance: (6, 6) of T_map_base in ROS
-    order (position, rotation about map axes).
+    T_map_base (4, 4) and odometry hold at the same instant. covariance: (6, 6) of T_map_base in
+    ROS order (position, rotation about map axes). stamp_ns: when it was known.
     """
 
     stamp_ns: int
     T_map_base: np.ndarray
-    T_odom_base: np.ndarray
+    odometry: OdometrySample
     covariance: np.ndarray
 
     @property
     def T_map_odom(self) -> np.ndarray:
         """The correction that odometry needs: (4, 4)."""
-        return self.T_map_base @ transforms.inverse(self.T_odom_base)
+        return self.T_map_base @ transforms.inverse(self.odometry.T_odom_base)
+
+    def travelled(self, odometry: OdometrySample) -> tuple[float, float]:
+        """How far the base has gone (m) and turned (rad) since, along its way; never less than
+        from end to end."""
+        metres, radians = transforms.pose_error(odometry.T_odom_base, self.odometry.T_odom_base)
+        return (
+            max(float(metres), abs(odometry.metres - self.odometry.metres)),
+            max(float(radians), abs(odometry.radians - self.odometry.radians)),
+        )
 
     def predict(
-        self, T_odom_base: np.ndarray, noise: OdometryNoise
+        self, odometry: OdometrySample, noise: OdometryNoise
     ) -> tuple[np.ndarray, np.ndarray]:
-        """T_map_base (4, 4) and its covariance (6, 6) now that odometry says T_odom_base.
+        """T_map_base (4, 4) and its covariance (6, 6) now that odometry says so.
 
         An error of rotation at the anchor turns the way driven since: with d that way in map
-        axes, dp' = dp + dtheta x d. Odometry's own error grows with the way and the turn.
+        axes, dp' = dp + dtheta x d. Odometry's own error grows with the way and the turns, also
+        where they lead back.
         """
-        moved = transforms.inverse(self.T_odom_base) @ T_odom_base
+        moved = transforms.inverse(self.odometry.T_odom_base) @ odometry.T_odom_base
         T_map_base = self.T_map_base @ moved
         way = T_map_base[:3, 3] - self.T_map_base[:3, 3]
-        distance, turn = transforms.pose_error(moved, np.eye(4))
+        distance, turn = self.travelled(odometry)
 
         transport = np.eye(6)
         transport[:3, 3:] = -transforms.hat(way)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import threading
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,13 +23,28 @@ class OdometryBufferConfig:
     max_extrapolation: float = 0.15
 
 
+#: The way is counted over pieces of at least this length (m) or turn (rad), so that the noise of a
+#: robot at rest does not add up to one.
+PIECE_M, PIECE_RAD = 0.05, 0.02
+
+
+class OdometrySample(NamedTuple):
+    """T_odom_base (4, 4) at a stamp. metres, radians: how far the base has gone and turned along
+    its way since the buffer began."""
+
+    stamp_ns: int
+    T_odom_base: np.ndarray
+    metres: float = 0.0
+    radians: float = 0.0
+
+
 class OdometryBuffer:
     """T_odom_base over time, interpolated at any stamp; safe to fill and read from two threads."""
 
     def __init__(self, config: OdometryBufferConfig = OdometryBufferConfig()):
         self._config = config
-        self._stamps: list[int] = []
-        self._poses: list[np.ndarray] = []
+        self._samples: list[OdometrySample] = []
+        self._piece: OdometrySample | None = None  # where the newest piece of the way begins
         self._changed = threading.Condition()
 
     def add(self, stamp_ns: int, T_odom_base: np.ndarray) -> bool:
@@ -39,62 +55,81 @@ class OdometryBuffer:
         if not np.isfinite(T_odom_base).all():
             raise DataError("odometry holds NaN or infinity; the message is ignored")
         with self._changed:
-            if self._stamps and stamp_ns == self._stamps[-1]:
+            newest = self._samples[-1].stamp_ns if self._samples else stamp_ns - 1
+            if stamp_ns == newest:
                 return True
-            forward = not self._stamps or stamp_ns > self._stamps[-1]
+            forward = stamp_ns > newest
             if not forward:
-                self._stamps.clear()
-                self._poses.clear()
-            self._stamps.append(stamp_ns)
-            self._poses.append(np.asarray(T_odom_base, dtype=np.float64))
+                self._samples.clear()
+            self._samples.append(self._measured(stamp_ns, np.asarray(T_odom_base, np.float64)))
             self._forget(stamp_ns - int(self._config.history * 1e9))
             self._changed.notify_all()
             return forward
 
-    def at(self, stamp_ns: int) -> np.ndarray | None:
-        """T_odom_base (4, 4) at a stamp, or None where the buffer cannot tell."""
+    def at(self, stamp_ns: int) -> OdometrySample | None:
+        """Odometry at a stamp, or None where the buffer cannot tell."""
         with self._changed:
-            stamps, poses = self._stamps, self._poses
-            index = bisect.bisect_left(stamps, stamp_ns)
-            if index < len(stamps) and stamps[index] == stamp_ns:
-                return poses[index]
+            samples = self._samples
+            index = bisect.bisect_left(samples, stamp_ns, key=lambda sample: sample.stamp_ns)
+            if index < len(samples) and samples[index].stamp_ns == stamp_ns:
+                return samples[index]
             if index == 0:
                 return None
-            if index == len(stamps):
-                if stamp_ns - stamps[-1] > self._config.max_extrapolation * 1e9:
+            if index == len(samples):
+                if stamp_ns - samples[-1].stamp_ns > self._config.max_extrapolation * 1e9:
                     return None
-                if len(stamps) == 1:
-                    return poses[-1]
+                if len(samples) == 1:
+                    return samples[-1]
                 index -= 1
-            before, after = stamps[index - 1], stamps[index]
-            if after - before > self._config.max_gap * 1e9:
+            before, after = samples[index - 1], samples[index]
+            if after.stamp_ns - before.stamp_ns > self._config.max_gap * 1e9:
                 return None
-            alpha = (stamp_ns - before) / (after - before)
-            return transforms.interpolate(poses[index - 1], poses[index], alpha)
+            alpha = (stamp_ns - before.stamp_ns) / (after.stamp_ns - before.stamp_ns)
+            return OdometrySample(
+                stamp_ns,
+                transforms.interpolate(before.T_odom_base, after.T_odom_base, alpha),
+                before.metres + alpha * (after.metres - before.metres),
+                before.radians + alpha * (after.radians - before.radians),
+            )
 
-    def first(self) -> tuple[int, np.ndarray] | None:
-        """The oldest pose still held: stamp_ns, T_odom_base."""
+    def first(self) -> OdometrySample | None:
+        """The oldest pose still held."""
         with self._changed:
-            return (self._stamps[0], self._poses[0]) if self._stamps else None
+            return self._samples[0] if self._samples else None
 
     def newest_stamp(self) -> int | None:
         """Stamp of the newest pose, nanoseconds."""
         with self._changed:
-            return self._stamps[-1] if self._stamps else None
+            return self._samples[-1].stamp_ns if self._samples else None
 
     def wait_until(self, stamp_ns: int, timeout_s: float) -> bool:
         """Wait until odometry reaches the stamp; False if it did not within the timeout."""
         with self._changed:
             return self._changed.wait_for(
-                lambda: bool(self._stamps) and self._stamps[-1] >= stamp_ns, timeout_s
+                lambda: bool(self._samples) and self._samples[-1].stamp_ns >= stamp_ns, timeout_s
             )
 
     def clear(self) -> None:
         """Forget everything."""
         with self._changed:
-            self._stamps.clear()
-            self._poses.clear()
+            self._samples.clear()
+
+    def _measured(self, stamp_ns: int, T_odom_base: np.ndarray) -> OdometrySample:
+        """The pose with the way to it."""
+        if not self._samples or self._piece is None:
+            self._piece = OdometrySample(stamp_ns, T_odom_base)
+            return self._piece
+        metres, radians = transforms.pose_error(T_odom_base, self._piece.T_odom_base)
+        sample = OdometrySample(
+            stamp_ns,
+            T_odom_base,
+            self._piece.metres + float(metres),
+            self._piece.radians + float(radians),
+        )
+        if metres > PIECE_M or radians > PIECE_RAD:
+            self._piece = sample
+        return sample
 
     def _forget(self, before_ns: int) -> None:
-        keep = bisect.bisect_left(self._stamps, before_ns)
-        del self._stamps[:keep], self._poses[:keep]
+        keep = bisect.bisect_left(self._samples, before_ns, key=lambda sample: sample.stamp_ns)
+        del self._samples[:keep]

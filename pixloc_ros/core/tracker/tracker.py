@@ -12,7 +12,7 @@ from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.tracker.config import TrackerConfig
 from pixloc_ros.core.tracker.gates import judge
 from pixloc_ros.core.tracker.motion import Anchor
-from pixloc_ros.core.tracker.odometry import OdometryBuffer
+from pixloc_ros.core.tracker.odometry import OdometryBuffer, OdometrySample
 from pixloc_ros.core.tracker.result import FrameResult, TrackState
 
 #: Given with a pose of unknown quality (m, rad): roughly what a person clicks in rviz.
@@ -23,14 +23,14 @@ DEFAULT_INITIAL_STD = np.array([0.5, 0.5, 0.2, 0.03, 0.03, 0.07])
 class Prediction:
     """Where odometry carries the pose to at a stamp: the prior of a fix.
 
-    T_map_base (4, 4) and covariance (6, 6) in ROS order: the prior. T_odom_base (4, 4): odometry
-    at the stamp. anchor: what it was carried from. epoch: of the tracker when it was made.
+    T_map_base (4, 4) and covariance (6, 6) in ROS order: the prior. odometry: at the stamp.
+    anchor: what it was carried from. epoch: of the tracker when it was made.
     """
 
     stamp_ns: int
     epoch: object
     anchor: Anchor
-    T_odom_base: np.ndarray
+    odometry: OdometrySample
     T_map_base: np.ndarray
     covariance: np.ndarray
 
@@ -69,6 +69,7 @@ class Tracker:
             self._anchor: Anchor | None = None
             self._pending: tuple[int, np.ndarray, np.ndarray] | None = None
             self._state = TrackState.UNINITIALIZED
+            self._doubts = 0  # fixes rejected in a row
             self._epoch = object()  # fixes of predictions made before this moment no longer count
         self.odometry.clear()
 
@@ -87,17 +88,18 @@ class Tracker:
 
     def predict(self, stamp_ns: int) -> Prediction | FrameResult:
         """The prior at a stamp, or the frame's result where there is none."""
-        T_odom_base = self.odometry.at(stamp_ns)
+        odometry = self.odometry.at(stamp_ns)
         with self._lock:
             epoch = self._epoch
-            if T_odom_base is None:
+            if odometry is None:
                 return self._without_prior(stamp_ns, "no odometry at the stamp of the image")
             self._resolve_pending(stamp_ns)
-            anchor = self._anchor
+            anchor, doubts = self._anchor, self._doubts
         if anchor is None:
             return self._without_prior(stamp_ns, "waiting for an initial pose")
-        carried = anchor.predict(T_odom_base, self.config.odometry_noise)
-        return Prediction(stamp_ns, epoch, anchor, T_odom_base, *carried)
+        T_map_base, covariance = anchor.predict(odometry, self.config.odometry_noise)
+        covariance = covariance + self.config.gates.doubt(doubts)
+        return Prediction(stamp_ns, epoch, anchor, odometry, T_map_base, covariance)
 
     def update(self, prediction: Prediction, fix: Fix) -> FrameResult:
         """Judge the fix found from a prediction; state, and where the robot is."""
@@ -107,13 +109,16 @@ class Tracker:
                 reasons = ("the pose was set anew while this frame was aligned",)
                 return FrameResult(prediction.stamp_ns, self._state, reasons=reasons)
             if reasons:
+                # A map that shows nothing here says nothing about the pose.
+                doubted = self._doubts + (fix.num_points > 0)
+                self._doubts = min(doubted, self.config.gates.max_doubts)
                 self._state = self._state_without_fix(prediction)
                 T_map_base, covariance = prediction.T_map_base, prediction.covariance
             else:
-                self._state = TrackState.TRACKING
+                self._state, self._doubts = TrackState.TRACKING, 0
                 T_map_base, covariance = fix.T_map_base, fix.covariance
                 self._anchor = Anchor(
-                    prediction.stamp_ns, T_map_base, prediction.T_odom_base, covariance
+                    prediction.stamp_ns, T_map_base, prediction.odometry, covariance
                 )
             state = self._state
         if state is TrackState.LOST:
@@ -124,7 +129,7 @@ class Tracker:
             accepted=not reasons,
             T_map_base=T_map_base,
             covariance=covariance,
-            T_map_odom=T_map_base @ transforms.inverse(prediction.T_odom_base),
+            T_map_odom=T_map_base @ transforms.inverse(prediction.odometry.T_odom_base),
             reasons=reasons,
             fix=fix,
         )
@@ -134,7 +139,7 @@ class Tracker:
 
     def _state_without_fix(self, prediction: Prediction) -> TrackState:
         anchor, gates = prediction.anchor, self.config.gates
-        distance = np.linalg.norm(prediction.T_map_base[:3, 3] - anchor.T_map_base[:3, 3])
+        distance, _ = anchor.travelled(prediction.odometry)
         seconds = (prediction.stamp_ns - anchor.stamp_ns) * 1e-9
         if distance > gates.max_coast_distance or seconds > gates.max_coast_time:
             return TrackState.LOST
@@ -145,13 +150,11 @@ class Tracker:
         if self._pending is None:
             return
         pose_stamp, T_map_base, covariance = self._pending
-        T_odom_base, oldest = self.odometry.at(pose_stamp), self.odometry.first()
-        if T_odom_base is None:
-            if oldest is None or pose_stamp > oldest[0]:
+        odometry, oldest = self.odometry.at(pose_stamp), self.odometry.first()
+        if odometry is None:
+            if oldest is None or pose_stamp > oldest.stamp_ns:
                 return  # odometry is still on its way
-            T_odom_base = oldest[
-                1
-            ]  # older than all odometry: the robot is taken to have stood still
-        self._anchor = Anchor(max(pose_stamp, stamp_ns), T_map_base, T_odom_base, covariance)
+            odometry = oldest  # older than all odometry: the robot is taken to have stood still
+        self._anchor = Anchor(max(pose_stamp, stamp_ns), T_map_base, odometry, covariance)
         self._pending = None
-        self._state = TrackState.COASTING
+        self._state, self._doubts = TrackState.COASTING, 0

@@ -62,11 +62,12 @@ def race(
 def our_way(
     localizer: Localizer, drive: Drive, disturbance: Disturbance = TRACKING_PRIOR
 ) -> Localize:
-    """Our own way, reference features from the map, as a frame that is being tracked."""
+    """Our own way, reference features from the map, as a frame that is being tracked. Like the
+    others it gives its pose whatever the gates would say."""
 
     def localize(i: int, prior: np.ndarray) -> np.ndarray | None:
-        fix, reasons = localize_frame(localizer, drive, i, prior, disturbance)
-        return None if reasons else fix.T_map_base @ drive.T_base_cam
+        fix, _ = localize_frame(localizer, drive, i, prior, disturbance)
+        return None if fix.failure else fix.T_map_base @ drive.T_base_cam
 
     return localize
 

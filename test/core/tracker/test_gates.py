@@ -24,6 +24,15 @@ def test_a_good_frame_passes():
     assert judge(GateConfig(), GOOD, PRIOR) == ()
 
 
+def test_where_a_model_of_trust_speaks_it_decides_and_the_fixed_limits_do_not():
+    config = GateConfig(min_probability=0.8)
+    poor = replace(GOOD, num_inliers=9, cost=0.5)
+    assert judge(config, replace(poor, probability=0.85), PRIOR) == ()
+    reasons = judge(config, replace(GOOD, probability=0.75), PRIOR)
+    assert reasons == ("probability of being right 0.75 < 0.80",)
+    assert len(judge(config, poor, PRIOR)) == 2, "no model: inliers and cost"
+
+
 @pytest.mark.parametrize(
     "change, word",
     [
@@ -32,8 +41,8 @@ def test_a_good_frame_passes():
         (dict(num_inliers=9), "inliers"),
         (dict(cost=0.5), "cost"),
         (dict(cost=float("nan")), "cost"),
-        (dict(update=np.array([0, 12.0, 0, 0, 0, 0])), "correction"),
-        (dict(update=np.array([0, 0, 0, 0.3, 0.4, 0])), "correction"),
+        (dict(update=np.array([0, 21.0, 0, 0, 0, 0])), "correction"),
+        (dict(update=np.array([0, 0, 0, 0.5, 0.6, 0])), "correction"),
         (dict(covariance=np.diag([1.0] * 3 + [1e-6] * 3)), "position std"),
         (dict(covariance=np.diag([1e-4] * 3 + [0.01] * 3)), "rotation std"),
         (dict(covariance=np.full((6, 6), np.nan)), "std"),

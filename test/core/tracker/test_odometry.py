@@ -26,12 +26,12 @@ def buffer():
 
 
 def test_interpolates_between_two_poses(buffer):
-    np.testing.assert_allclose(buffer.at(250 * MS), pose(1.25, 0.05), atol=1e-12)
-    np.testing.assert_allclose(buffer.at(300 * MS), pose(1.5, 0.06), atol=1e-12)
+    np.testing.assert_allclose(buffer.at(250 * MS).T_odom_base, pose(1.25, 0.05), atol=1e-12)
+    np.testing.assert_allclose(buffer.at(300 * MS).T_odom_base, pose(1.5, 0.06), atol=1e-12)
 
 
 def test_extrapolates_a_little_and_no_further(buffer):
-    np.testing.assert_allclose(buffer.at(1050 * MS)[:3, 3], [5.25, 0, 0], atol=1e-12)
+    np.testing.assert_allclose(buffer.at(1050 * MS).T_odom_base[:3, 3], [5.25, 0, 0], atol=1e-12)
     assert buffer.at(1200 * MS) is None
     assert buffer.at(-1) is None
 
@@ -39,7 +39,7 @@ def test_extrapolates_a_little_and_no_further(buffer):
 def test_does_not_interpolate_across_a_gap(buffer):
     buffer.add(2000 * MS, pose(9))
     assert buffer.at(1500 * MS) is None
-    np.testing.assert_array_equal(buffer.at(2000 * MS), pose(9))
+    np.testing.assert_array_equal(buffer.at(2000 * MS).T_odom_base, pose(9))
 
 
 def test_time_running_backwards_starts_over(buffer):
@@ -50,7 +50,7 @@ def test_time_running_backwards_starts_over(buffer):
 
 def test_a_repeated_stamp_changes_nothing(buffer):
     assert buffer.add(1000 * MS, pose(99))
-    np.testing.assert_array_equal(buffer.at(1000 * MS), pose(5, 0.2))
+    np.testing.assert_array_equal(buffer.at(1000 * MS).T_odom_base, pose(5, 0.2))
 
 
 def test_nan_is_refused_and_nothing_is_lost(buffer):
@@ -63,7 +63,7 @@ def test_forgets_what_is_older_than_its_history():
     buffer = OdometryBuffer(OdometryBufferConfig(history=1.0))
     for i in range(40):
         buffer.add(i * 100 * MS, pose(i))
-    assert buffer.first()[0] == 2900 * MS
+    assert buffer.first().stamp_ns == 2900 * MS
 
 
 def test_waits_for_odometry_from_another_thread(buffer):
@@ -72,3 +72,19 @@ def test_waits_for_odometry_from_another_thread(buffer):
     feeder.start()
     assert buffer.wait_until(1100 * MS, 5.0)
     feeder.join()
+
+
+def test_the_way_is_counted_along_it_and_noise_at_rest_is_none():
+    buffer, rng = OdometryBuffer(OdometryBufferConfig(history=100.0)), np.random.default_rng(0)
+    for k in range(1001):  # 5 m ahead and back
+        x = 0.01 * min(k, 1000 - k)
+        buffer.add(k * 20 * MS, pose(x))
+    there = buffer.at(500 * 20 * MS)
+    assert there.metres == pytest.approx(5.0, abs=0.1)
+    assert buffer.at(1000 * 20 * MS).metres == pytest.approx(10.0, abs=0.2)
+    half = buffer.at(250 * 20 * MS + 10 * MS)
+    assert half.metres == pytest.approx(2.505, abs=0.06)
+    for k in range(1001, 2001):  # 20 s at rest, with 2 mm of noise
+        buffer.add(k * 20 * MS, pose(rng.normal(0, 0.002), rng.normal(0, 0.001)))
+    assert buffer.at(2000 * 20 * MS).metres == pytest.approx(10.0, abs=0.3)
+    assert buffer.at(2000 * 20 * MS).radians < 0.1

@@ -42,7 +42,7 @@ def step(tracker: Tracker, seconds: float, fix=None):
 
 
 def right(prediction) -> Fix:
-    truth = at(prediction.T_odom_base[0, 3] - 100)
+    truth = at(prediction.odometry.T_odom_base[0, 3] - 100)
     return good(truth, prediction.T_map_base)
 
 
@@ -89,12 +89,48 @@ def test_carried_too_far_it_is_lost():
     assert step(tracker, 0.6).state is TrackState.LOST
 
 
+def test_carried_in_a_circle_it_is_lost_as_well():
+    tracker = Tracker(TrackerConfig(gates=GATES))
+    for k in range(41):  # 1.5 m ahead and back, again and again
+        x = 0.3 * abs((k + 5) % 10 - 5)
+        tracker.odometry.add(SECOND + k * SECOND // 20, at(x))
+    tracker.set_pose(SECOND, at(0.0))
+    assert step(tracker, 0.5).state is TrackState.COASTING
+    assert step(tracker, 1.5).state is TrackState.LOST
+
+
 def test_a_fix_that_the_gates_refuse_leaves_the_pose_to_odometry(tracker):
     tracker.set_pose(SECOND, at(0.0), TIGHT)
     step(tracker, 0.5, right)
     result = step(tracker, 0.6, lambda p: good(p.T_map_base @ at(3.0), p.T_map_base))
     assert result.state is TrackState.COASTING and "sigma" in result.reasons[0]
     np.testing.assert_allclose(result.T_map_base, at(0.6), atol=1e-9)
+
+
+def test_fixes_refused_in_a_row_widen_the_prior_until_one_is_believed(tracker):
+    tracker.set_pose(SECOND, at(0.0), TIGHT)
+    step(tracker, 0.5, right)
+    stds = []
+    for k in range(10):
+        result = step(tracker, 0.6 + k / 10, lambda p: good(p.T_map_base @ at(30.0), p.T_map_base))
+        assert result.state is TrackState.COASTING and not result.accepted
+        stds.append(np.sqrt(result.covariance[0, 0]))
+    assert stds[0] < 0.1, "one that is refused says nothing yet about the prior it came from"
+    widened = np.diff(stds)
+    assert (widened[: GATES.max_doubts] > 0.8 * GATES.doubt_m).all()
+    assert (widened[GATES.max_doubts :] < 0.1).all() and stds[-1] < 3.5
+    # a jump of 2 m is now within what is believed, and belief makes the prior narrow again
+    jumped = step(tracker, 1.7, lambda p: good(p.T_map_base @ at(2.0), p.T_map_base))
+    assert jumped.accepted
+    assert np.sqrt(tracker.predict(SECOND + 18 * SECOND // 10).covariance[0, 0]) < 0.1
+
+
+def test_where_the_map_shows_nothing_the_pose_is_not_doubted(tracker):
+    tracker.set_pose(SECOND, at(0.0), TIGHT)
+    step(tracker, 0.5, right)
+    for k in range(5):
+        result = step(tracker, 0.6 + k / 10)
+    assert np.sqrt(result.covariance[0, 0]) < 0.15
 
 
 def test_where_odometry_cannot_tell_the_state_stays(tracker):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-
 import cv2
 import numpy as np
 
@@ -18,6 +16,7 @@ from pixloc_ros.evaluation.benchmark.robustness.methods import METHODS
 from pixloc_ros.evaluation.benchmark.robustness.results import wilson
 from pixloc_ros.evaluation.benchmark.robustness.scenes import Scene
 from pixloc_ros.evaluation.benchmark.robustness.tables import THRESHOLDS, Cells
+from pixloc_ros.evaluation.plots import new_figure, to_png
 
 _COLOURS = dict(zip(METHODS, ("#0b6fb8", "#b0b0b0", "#e07b00", "#3a923a", "#8c564b")))
 #: Which of the recall thresholds the basin is shown at: (0.25 m, 2 deg).
@@ -27,7 +26,7 @@ _BASIN_THRESHOLD = 1
 def recall_plot(cells: Cells) -> bytes:
     """Bars by condition and method at the two finer thresholds, with Wilson intervals (1 sigma)."""
     methods = [m for m in METHODS if any(m in by_method for by_method in cells.values())]
-    figure, axes = _figure(max(6.0, 1.3 * len(cells) + 2), 6.5, rows=2)
+    figure, axes = new_figure(max(6.0, 1.3 * len(cells) + 2), 6.5, rows=2)
     width = 0.8 / len(methods)
     for threshold, one in enumerate(axes):
         for k, method in enumerate(methods):
@@ -48,14 +47,16 @@ def recall_plot(cells: Cells) -> bytes:
     axes[1].set_xticks(range(len(cells)), titles, rotation=25, ha="right")
     axes[0].set_xticks(range(len(cells)), [""] * len(cells))
     axes[0].legend(frameon=False, ncols=len(methods), loc="lower left", bbox_to_anchor=(0, 1))
-    return _png(figure)
+    return to_png(figure)
 
 
 def basin_plot(cells: Cells) -> bytes:
     """A heat map per method: recall (0.25 m, 2 deg) over shift and turn of a single start."""
     methods = [m for m in METHODS if any(m in by_method for by_method in cells.values())]
-    figure, axes = _figure(3.1 * len(methods) + 0.8, 3.4, columns=len(methods))
+    figure, axes = new_figure(3.1 * len(methods) + 0.8, 3.4, columns=len(methods))
+    axes = np.atleast_1d(axes)
     for method, one in zip(methods, axes):
+        one.grid(False)
         share = np.array(
             [
                 [
@@ -77,7 +78,7 @@ def basin_plot(cells: Cells) -> bytes:
         one.set_xlabel("shift of the start (m)")
     axes[0].set_ylabel("turn of the start (deg)")
     figure.colorbar(picture, ax=axes, label=f"recall (%) at {THRESHOLDS[_BASIN_THRESHOLD]}")
-    return _png(figure)
+    return to_png(figure)
 
 
 def sheet(scene: Scene, seed: int, width: int = 620) -> bytes:
@@ -99,18 +100,3 @@ def sheet(scene: Scene, seed: int, width: int = 620) -> bytes:
     tiles += [np.full_like(tiles[0], 255)] * (len(tiles) % 2)
     rows = [np.hstack(tiles[k : k + 2]) for k in range(0, len(tiles), 2)]
     return cv2.imencode(".png", np.vstack(rows))[1].tobytes()
-
-
-def _figure(width: float, height: float, rows: int = 1, columns: int = 1):
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure, np.atleast_1d(figure.subplots(rows, columns))
-
-
-def _png(figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +15,13 @@ from pixloc_ros.core.feature_map import format as fmt
 from pixloc_ros.core.network import Checkpoint
 from pixloc_ros.core.progress import Progress
 from pixloc_ros.datasets.drive import Drive
-from pixloc_ros.datasets.folder import read_drive
+from pixloc_ros.datasets.folder import read_drive, write_drive
+from pixloc_ros.datasets.synthetic import drive_of
 from pixloc_ros.mapping.build import build_map
 from pixloc_ros.mapping.colmap import read_model
 from pixloc_ros.mapping.plan import BuildOptions
 from pixloc_ros.mapping.triangulate import triangulate
+from pixloc_ros.synthetic.drive import make_drive
 
 SCENES = (
     "kitti06_clip",
@@ -61,8 +65,13 @@ class Scene:
 
 
 def open_scene(name: str, data: Path, out: Path, progress: Progress) -> Scene:
-    """The scene from the shared data folder; its model is triangulated into `out` once."""
+    """The scene from the shared data folder; its model is triangulated into `out` once.
+
+    rendered_N is the street of seed N, rendered into `out`: noon in the map, evening in the query.
+    """
     base, _, session = name.partition(":")
+    if re.fullmatch(r"rendered_\d+", name):
+        return _rendered(name, out, progress)
     if name not in SCENES:
         raise DataError(f"there is no scene '{name}'; known are {', '.join(SCENES)}")
     root = data / base
@@ -75,11 +84,28 @@ def open_scene(name: str, data: Path, out: Path, progress: Progress) -> Scene:
         frames = np.arange(len(drive))
         references = drive.subset(frames[::KITTI_EVERY])
         queries = drive.subset(frames[frames % KITTI_EVERY != 0])
-    model = out / base / "model"
-    if not model.is_dir():
-        model.parent.mkdir(parents=True, exist_ok=True)
-        triangulate(references.posed_images(), model, progress)
-    return Scene(name, queries, model, root)
+    return Scene(name, queries, _model(references, out / base / "model", progress), root)
+
+
+def _rendered(name: str, out: Path, progress: Progress) -> Scene:
+    drives = {}
+    for session, rendered in make_drive(int(name.partition("_")[2])).items():
+        folder = out / name / session
+        if not folder.is_dir():
+            partial = folder.with_name(f"{session}.partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            write_drive(partial, drive_of(rendered), progress=progress)
+            partial.rename(folder)
+        drives[session] = read_drive(folder)
+    model = _model(drives["map"], out / name / "model", progress)
+    return Scene(name, drives["query"], model, drives["map"].image_dir)
+
+
+def _model(references: Drive, folder: Path, progress: Progress) -> Path:
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        triangulate(references.posed_images(), folder, progress)
+    return folder
 
 
 def open_map(

@@ -1,0 +1,64 @@
+"""The probability that a fix is right: its evidence, its file, and who may use it."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pixloc_ros.core.errors import CheckpointError
+from pixloc_ros.core.frame import Fix
+from pixloc_ros.core.network import load_checkpoint
+from pixloc_ros.core.trust import FILE, TrustModel, evidence, read_trust, write_trust
+
+MODEL = TrustModel({"contrast": (1.0, 0.5, 2.0), "cost": (0.07, 0.01, -1.0)}, bias=0.3)
+COVARIANCE = np.diag([0.01**2, 0.02**2, 0.01**2, 1e-6, 1e-6, 1e-6])
+GOOD = Fix(
+    np.eye(4),
+    COVARIANCE,
+    COVARIANCE,
+    num_points=400,
+    cost=0.06,
+    share=0.4,
+    chance_share=0.05,
+    residual=0.5,
+    chance_residual=0.9,
+    image_step=(0.0002, 1e-5),
+)
+
+
+def test_evidence_in_its_units():
+    found = evidence(GOOD)
+    assert found["contrast"] == pytest.approx(np.log(0.41 / 0.06))
+    assert found["residual"] == pytest.approx(-0.4) and found["cost"] == 0.06
+    assert found["points"] == pytest.approx(np.log(400))
+    assert found["std"] == pytest.approx(np.log(0.02))
+    assert found["step"] == pytest.approx(np.log(0.01 + 0.001))
+
+
+def test_a_better_fit_is_more_probable_and_a_failure_impossible():
+    odds = 0.3 + 2.0 * (np.log(0.41 / 0.06) - 1.0) / 0.5 - 1.0 * (0.06 - 0.07) / 0.01
+    assert MODEL.probability(GOOD) == pytest.approx(1 / (1 + np.exp(-odds)))
+    assert MODEL.probability(replace(GOOD, share=0.06)) < MODEL.probability(GOOD)
+    assert MODEL.probability(Fix.none("no map points in view of the prior")) == 0
+    assert MODEL.probability(replace(GOOD, cost=float("nan"))) == 0
+
+
+def test_a_file_goes_with_its_checkpoint_only(tmp_path):
+    assert read_trust(tmp_path, "abc") is None
+    write_trust(tmp_path, "abc", MODEL, {"scenes": ["a street"]})
+    again = read_trust(tmp_path, "abc")
+    assert again.terms == MODEL.terms and again.bias == MODEL.bias
+    with pytest.raises(CheckpointError, match="benchmark trust --fit"):
+        read_trust(tmp_path, "another")
+    (tmp_path / FILE).write_text(json.dumps({"format_version": 1}))
+    with pytest.raises(CheckpointError, match=FILE):
+        read_trust(tmp_path, "abc")
+
+
+def test_the_shipped_network_has_one_that_uses_known_evidence():
+    trust = load_checkpoint("small").trust
+    assert trust is not None and set(trust.terms) <= set(evidence(GOOD))
+    assert trust.probability(GOOD) > 0.9
+    lost = replace(GOOD, share=0.05, chance_share=0.06, residual=0.9, cost=0.085)
+    assert trust.probability(lost) < 0.1

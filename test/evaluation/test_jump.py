@@ -1,0 +1,47 @@
+"""A jump of the odometry that nobody announces: nothing wrong is believed, and it is caught up."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pixloc_ros.core.feature_map import FeatureMap
+from pixloc_ros.core.geometry import transforms
+from pixloc_ros.core.localizer import Localizer
+from pixloc_ros.core.network import load_checkpoint
+from pixloc_ros.core.tracker import Tracker
+from pixloc_ros.datasets.drive import Odometry
+from pixloc_ros.evaluation.runner import run_drive
+
+AT = 10
+
+
+@pytest.fixture(scope="module")
+def localizer(room_map):
+    network = load_checkpoint("small")
+    return Localizer(network, FeatureMap.open(room_map, network.identity))
+
+
+def jumping(drive, jump: np.ndarray):
+    """The drive, whose odometry believes that the robot moved by `jump` after frame AT."""
+    track, after = drive.odometry, drive.odometry.stamps_ns > drive.stamps_ns[AT]
+    before = track.T_odom_base[np.flatnonzero(after)[0] - 1]
+    moved = track.T_odom_base.copy()
+    moved[after] = before @ jump @ transforms.inverse(before) @ moved[after]
+    return replace(drive, odometry=Odometry(track.stamps_ns, moved))
+
+
+@pytest.mark.parametrize("x, y", [(1.5, 0.0), (-1.0, 1.0), (0.0, -2.0)])
+def test_a_jump_is_neither_believed_nor_followed_for_long(localizer, room_drive, x, y):
+    jump = transforms.exp(np.array([x, y, 0.0, 0.0, 0.0, 0.05]))
+    drive = jumping(room_drive.subset(range(20)), jump)
+    results = run_drive(localizer, Tracker(), drive).results
+    metres = [transforms.pose_error(r.T_map_base, T)[0] for r, T in zip(results, drive.T_map_base)]
+    believed_and_wrong = [i for i, r in enumerate(results) if r.accepted and metres[i] > 0.2]
+    assert believed_and_wrong == []
+    off = [i for i, m in enumerate(metres) if m > 0.2]
+    assert off and off[0] == AT + 1, "the frame of the jump itself follows the odometry"
+    assert off[-1] <= AT + 3 and all(r.accepted for r in results[AT + 4 :])
+    for i in off[1:]:
+        std = np.sqrt(np.diag(results[i].covariance)[:3].max())
+        assert metres[i] < 5 * std, "what is published in doubt says how doubtful it is"
