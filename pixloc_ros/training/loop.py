@@ -18,10 +18,9 @@ from pixloc_ros.core.network import PixLocNet
 from pixloc_ros.training.config import TrainConfig
 from pixloc_ros.training.distributed import Processes, parallel
 from pixloc_ros.training.log import TrainLog
-from pixloc_ros.training.model import Outcome, TwoViewModel
 from pixloc_ros.training.pairs import collate
 from pixloc_ros.training.pictures import pair_picture
-from pixloc_ros.training.two_view import PairBatch
+from pixloc_ros.training.two_view import Outcome, PairBatch, TwoViewModel
 
 PICTURED_PAIRS = 2  # of the validation pairs, the same ones all along
 
