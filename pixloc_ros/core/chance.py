@@ -8,15 +8,17 @@ and the same map, and what they reach is what a wrong pose reaches here and now.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from pixloc_ros.core.alignment import AlignerConfig, Problem, align
+from pixloc_ros.core.alignment import AlignerConfig, Problem
+from pixloc_ros.core.alignment.residuals import LevelResiduals
 from pixloc_ros.core.geometry.pose import Pose
 from pixloc_ros.core.places import draw
+from pixloc_ros.core.recording import Recorded
 
 
 @dataclass(frozen=True)
@@ -36,27 +38,42 @@ class ChanceConfig:
 def against_chance(
     problem: Problem,
     T_rig_map: Pose,
-    inlier_residual: float,
+    limit: float,
     aligner: AlignerConfig,
     config: ChanceConfig,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """For poses T_rig_map (S): share of inliers and median residual of the points on the finest
     level, each at the pose and at its random poses (the highest share, the mean residual); (S)
     each, as (share, chance_share, residual, chance_residual). NaN where nothing is in view.
+    limit: a point whose residual is below it is an inlier.
     """
     finest = problem.finest(config.points)
     increments = _increments(config).to(T_rig_map.t)
     count = len(T_rig_map.t)
     poses = T_rig_map[:, None].expand(count, len(increments)).retract(increments)
-    flat = Pose(poses.R.flatten(0, 1), poses.t.flatten(0, 1))
-    seen = align(flat, finest, replace(aligner, iterations=(0,)))
-    valid = seen.valid.flatten(1)
-    inlier = valid & (seen.residuals.flatten(1) < inlier_residual)
-    share = inlier.sum(1) / valid.sum(1)  # NaN where nothing is valid
-    residual = seen.residuals.flatten(1).masked_fill(~valid, torch.nan).nanmedian(1).values
+    residuals = LevelResiduals.prepare(
+        finest.points,
+        finest.mask,
+        finest.reference[0],
+        finest.query[0],
+        finest.cameras,
+        finest.T_cam_rig,
+        aligner,
+    )
+    share, residual = _fit(Pose(poses.R.flatten(0, 1), poses.t.flatten(0, 1)), residuals, limit)
     share, residual = share.view(count, -1), residual.view(count, -1)
     chance_share = share[:, 1:].nan_to_num(0).amax(1)
     return share[:, 0], chance_share, residual[:, 0], residual[:, 1:].nanmean(1)
+
+
+@Recorded
+def _fit(poses: Pose, residuals: LevelResiduals, limit: float) -> tuple[Tensor, Tensor]:
+    """Share of inliers and median residual at each pose (B); NaN where nothing is valid."""
+    evaluation = residuals.evaluate(poses)
+    valid = evaluation.valid.flatten(1)
+    norm = evaluation.squared.clamp_min(0).sqrt().flatten(1)
+    share = (valid & (norm < limit)).sum(1) / valid.sum(1)
+    return share, norm.masked_fill(~valid, torch.nan).nanmedian(1).values
 
 
 @lru_cache(maxsize=8)
