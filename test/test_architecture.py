@@ -14,7 +14,18 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "pixloc_ros"
 
 # from the ground floor upwards: a room imports from itself and from the rooms before it
-ROOMS = ["core", "mapping", "synthetic", "datasets", "training", "evaluation", "cli", "ros"]
+ROOMS = [
+    "core",
+    "drawing",
+    "mapping",
+    "synthetic",
+    "messages",
+    "datasets",
+    "training",
+    "evaluation",
+    "cli",
+    "ros",
+]
 
 ROS_PACKAGES = {
     "rclpy",

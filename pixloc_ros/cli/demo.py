@@ -29,6 +29,7 @@ from pixloc_ros.evaluation import report
 from pixloc_ros.evaluation.benchmark.memory import trend
 from pixloc_ros.evaluation.metrics import Metrics, disagreement, evaluate_track
 from pixloc_ros.evaluation.runner import RunResult
+from pixloc_ros.messages.poses import to_xyz_rpy
 
 NOT_LOCALIZED = 4
 #: A trend of the node's memory means nothing over a shorter run than this (s).
@@ -113,8 +114,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 
 def node_parameters(prepared: Prepared, checkpoint: str, T_map_base: np.ndarray) -> dict:
     """Parameters of the localizer: map, network, and where the drive begins."""
-    roll, pitch, yaw = _roll_pitch_yaw(T_map_base)
-    x, y, z = T_map_base[:3, 3].tolist()
+    names = ("x", "y", "z", "roll", "pitch", "yaw")
     named = Path(checkpoint)
     compressed = prepared.recording is not None and prepared.recording.compressed
     return {
@@ -123,7 +123,7 @@ def node_parameters(prepared: Prepared, checkpoint: str, T_map_base: np.ndarray)
         "map": str(prepared.map_dir.resolve()),
         "checkpoint": str(named.resolve()) if named.exists() else checkpoint,
         "set_initial_pose": True,
-        "initial_pose": {"x": x, "y": y, "z": z, "roll": roll, "pitch": pitch, "yaw": yaw},
+        "initial_pose": dict(zip(names, to_xyz_rpy(T_map_base).tolist())),
     }
 
 
@@ -221,13 +221,6 @@ def _bag(prepared: Prepared, path: Path, progress) -> tuple[Path, Drive]:
     shutil.rmtree(path, ignore_errors=True)
     write_bag(prepared.drive, path, progress=lambda i, n, _: progress(i, n, "bag"))
     return path, replace(read_bag(path), name=prepared.drive.name)
-
-
-def _roll_pitch_yaw(T: np.ndarray) -> tuple[float, float, float]:
-    """Fixed-axis angles (rad), as REP-103 has them: R = Rz(yaw) Ry(pitch) Rx(roll)."""
-    R = T[:3, :3]
-    pitch = np.arctan2(-R[2, 0], np.hypot(R[0, 0], R[1, 0]))
-    return (float(np.arctan2(R[2, 1], R[2, 2])), float(pitch), float(np.arctan2(R[1, 0], R[0, 0])))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from pixloc_ros.cli.support import open_drive, progress_bar, run_command
 from pixloc_ros.datasets.bag import write_bag
+from pixloc_ros.datasets.bag_topics import STORAGES
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -21,7 +22,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="drive_to_bag", description=__doc__)
     parser.add_argument("drive", help="image folder, or folder:session")
     parser.add_argument("bag", type=Path, help="folder to write; must not exist yet")
-    parser.add_argument("--storage", choices=("mcap", "sqlite3"), default="mcap")
+    parser.add_argument("--storage", choices=STORAGES, default="mcap")
     parser.add_argument(
         "--image-format",
         choices=("raw", "jpeg", "png"),

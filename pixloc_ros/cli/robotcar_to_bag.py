@@ -12,12 +12,15 @@ from pathlib import Path
 from rich.console import Console
 
 from pixloc_ros.cli.support import progress_bar, run_command
-from pixloc_ros.datasets.bag import BagReader, BagTopics
-from pixloc_ros.datasets.bag_messages import header_stamp, pose_of
+from pixloc_ros.datasets.bag_reader import BagReader
+from pixloc_ros.datasets.bag_topics import STORAGES, BagTopics
 from pixloc_ros.datasets.robotcar.bag import BagOptions, write_robotcar_bag
 from pixloc_ros.datasets.robotcar.camera import SENSORS
 from pixloc_ros.datasets.robotcar.drive import RobotCar
-from pixloc_ros.datasets.robotcar.frames import Origin, to_components
+from pixloc_ros.datasets.robotcar.frames import Origin
+from pixloc_ros.messages.headers import stamp_of
+from pixloc_ros.messages.maker import IMAGE_FORMATS
+from pixloc_ros.messages.poses import pose_of, to_xyz_rpy
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -50,9 +53,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         default=default.truth,
         help="source of /ground_truth/odometry (default: rtk where it is there)",
     )
-    parser.add_argument(
-        "--image-format", choices=("jpeg", "png", "raw"), default=default.image_format
-    )
+    parser.add_argument("--image-format", choices=IMAGE_FORMATS, default=default.image_format)
     parser.add_argument(
         "--start",
         type=float,
@@ -74,7 +75,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         metavar="HZ",
         help="most images of a camera in a second (default: all)",
     )
-    parser.add_argument("--storage", choices=("mcap", "sqlite3"), default=default.storage)
+    parser.add_argument("--storage", choices=STORAGES, default=default.storage)
     parser.add_argument(
         "--part",
         type=float,
@@ -131,15 +132,15 @@ def start_of(bag: Path) -> str:
     reader = BagReader(bag)
     begin = 0
     if reader.has(BagTopics.odom):
-        begin = header_stamp(reader.first_message(BagTopics.odom))
+        begin = stamp_of(reader.first_message(BagTopics.odom))
     truth = reader.messages(BagTopics.ground_truth)
-    message = next((m for m in truth if header_stamp(m) >= begin), None)
+    message = next((m for m in truth if stamp_of(m) >= begin), None)
     if message is None:
         return "unknown: the ground truth ends before odometry begins"
     names = ("x", "y", "z", "roll", "pitch", "yaw")
-    values = to_components(pose_of(message.pose.pose))
+    values = to_xyz_rpy(pose_of(message.pose.pose))
     components = ", ".join(f"{n}: {v:.3f}" for n, v in zip(names, values))
-    return "{" + f"{components}, stamp: {header_stamp(message) * 1e-9:.6f}" + "}"
+    return "{" + f"{components}, stamp: {stamp_of(message) * 1e-9:.6f}" + "}"
 
 
 if __name__ == "__main__":

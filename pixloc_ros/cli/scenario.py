@@ -17,7 +17,8 @@ from pixloc_ros.core.feature_map import FeatureMap
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.network import Checkpoint
 from pixloc_ros.core.progress import Progress
-from pixloc_ros.datasets.bag import BagTopics, read_bag
+from pixloc_ros.datasets.bag import read_bag
+from pixloc_ros.datasets.bag_topics import BagTopics
 from pixloc_ros.datasets.dead_reckoning import with_simulated_odometry
 from pixloc_ros.datasets.drive import Drive
 from pixloc_ros.datasets.folder import read_drive, write_drive

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pixloc_ros.datasets.bag import BagTopics, read_bag
+from pixloc_ros.datasets.bag import read_bag
+from pixloc_ros.datasets.bag_topics import BagTopics
 from pixloc_ros.datasets.drive import Drive
 from pixloc_ros.datasets.folder import read_drive
 from pixloc_ros.datasets.robotcar.bag import topics_of

@@ -20,19 +20,9 @@ from pathlib import Path
 import yaml
 
 from pixloc_ros.core.errors import DataError
-from pixloc_ros.datasets.bag_messages import qos_profile
+from pixloc_ros.datasets.bag_topics import Channel, add_channels, check_storage, open_writer
 
-STORAGES = ("mcap", "sqlite3")
 _INFORMATION = "rosbag2_bagfile_information"
-
-
-@dataclass(frozen=True)
-class Channel:
-    """A topic of the bag: its name, its message type, and whether late subscribers get it too."""
-
-    topic: str
-    msgtype: str
-    latched: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,8 +55,7 @@ def write_split_bag(
     Raises DataError if `path` is there, if an unfinished bag was made from something else, or if
     there is not a single message.
     """
-    if storage not in STORAGES:
-        raise DataError(f"bag storage '{storage}' is unknown; known are {', '.join(STORAGES)}")
+    check_storage(storage)
     if path.exists():
         raise DataError(f"{path} exists already; remove it or choose another name")
     partial = _open_partial(path, {**request, "storage": storage, "part_ns": part_ns})
@@ -147,20 +136,10 @@ def _write_part(
     typestore,
     storage: str,
 ) -> None:
-    from rosbags.rosbag2 import StoragePlugin, Writer
-
     folder = partial / name
     shutil.rmtree(folder, ignore_errors=True)
-    with Writer(folder, version=9, storage_plugin=StoragePlugin[storage.upper()]) as writer:
-        connections = {
-            key: writer.add_connection(
-                channel.topic,
-                channel.msgtype,
-                typestore=typestore,
-                offered_qos_profiles=[qos_profile(channel.latched)],
-            )
-            for key, channel in channels.items()
-        }
+    with open_writer(folder, storage) as writer:
+        connections = add_channels(writer, channels, typestore)
         for event, data in _made(events):
             writer.write(connections[event.channel], event.stamp_ns, data)
     for file in folder.iterdir():

@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 
 from pixloc_ros.datasets.drive import Drive
+from pixloc_ros.drawing.overlay import draw
 from pixloc_ros.evaluation import plots
 from pixloc_ros.evaluation.metrics import RECALL_THRESHOLDS, Metrics
-from pixloc_ros.evaluation.overlay import draw
 from pixloc_ros.evaluation.runner import RunResult
 from pixloc_ros.evaluation.trajectory import Track
 

@@ -10,7 +10,6 @@ import contextlib
 import csv
 import importlib
 import signal
-import struct
 import sys
 import threading
 import time
@@ -29,6 +28,7 @@ from rosgraph_msgs.msg import Clock
 from tf2_msgs.msg import TFMessage
 
 from pixloc_ros.core.errors import DataError
+from pixloc_ros.messages.headers import stamp_of_raw
 from pixloc_ros.ros.conversions import to_stamp
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
@@ -184,7 +184,7 @@ class Player:
             if self._stop.wait(max(until(message.time_ns), 0.0)):
                 return
             if self._bag.types[message.topic] in IMAGE_TYPES:
-                write((header_stamp_ns(message.data), time.time_ns()))
+                write((stamp_of_raw(message.data), time.time_ns()))
             self._publishers[message.topic].publish(message.data)
             self.sent += 1
             if time.monotonic() - told > 0.5:
@@ -201,13 +201,6 @@ class Player:
                 file=sys.stderr,
                 flush=True,
             )
-
-
-def header_stamp_ns(data: bytes) -> int:
-    """Stamp of a serialized message that begins with a header (CDR: 4 bytes, then the stamp)."""
-    little_endian = data[1] & 1
-    sec, nanosec = struct.unpack_from("<iI" if little_endian else ">iI", data, 4)
-    return sec * 1_000_000_000 + nanosec
 
 
 def main(arguments: list[str] | None = None) -> int:

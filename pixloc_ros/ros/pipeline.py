@@ -13,8 +13,10 @@ from pixloc_ros.core.frame import Frame
 from pixloc_ros.core.localizer import Localizer
 from pixloc_ros.core.process import process_frame
 from pixloc_ros.core.tracker import FrameResult, Tracker
-from pixloc_ros.evaluation.overlay import draw
-from pixloc_ros.ros.conversions import camera_from_info, image_to_array, to_ns
+from pixloc_ros.drawing.overlay import draw
+from pixloc_ros.messages.camera_info import camera_of, source_of
+from pixloc_ros.messages.headers import camera_frame, stamp_of
+from pixloc_ros.messages.images import image_of
 
 Extrinsics = Callable[[str, int], np.ndarray]
 
@@ -64,11 +66,11 @@ class FramePipeline:
         self._camera = None
 
     def __call__(self, job: Job) -> Outcome:
-        stamp_ns = to_ns(job.image.header.stamp)
-        frame_id = job.image.header.frame_id
+        stamp_ns = stamp_of(job.image)
+        frame_id = camera_frame(job.image, job.info)
         bad_input = "image"
         try:
-            image = image_to_array(job.image)
+            image = image_of(job.image)
             bad_input = "camera_info"
             camera = self._camera_of(job.info, image)
             bad_input = "image"
@@ -85,22 +87,8 @@ class FramePipeline:
         if info is None:
             raise DataError("no camera_info yet; without a calibration images are of no use")
         height, width = image.shape[:2]
-        roi = info.roi
-        source = (
-            width,
-            height,
-            info.width,
-            info.height,
-            info.distortion_model,
-            tuple(info.k),
-            tuple(info.d),
-            tuple(info.p),
-            roi.x_offset,
-            roi.y_offset,
-            roi.width,
-            roi.height,
-        )
+        source = width, height, *source_of(info)
         if source != self._camera_source:
-            self._camera = camera_from_info(info, width, height, self._rectified)
+            self._camera = camera_of(info, width, height, self._rectified)
             self._camera_source = source
         return self._camera

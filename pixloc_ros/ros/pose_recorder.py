@@ -18,7 +18,8 @@ from rclpy.qos import QoSProfile
 from rclpy.utilities import remove_ros_args
 
 from pixloc_ros.evaluation.trajectory import write_poses
-from pixloc_ros.ros.conversions import pose_to_matrix, to_ns
+from pixloc_ros.messages.headers import stamp_of
+from pixloc_ros.messages.poses import pose_of
 from pixloc_ros.ros.runtime import run_node
 
 
@@ -49,7 +50,7 @@ class PoseRecorder(Node):
     def _on_pose(self, message: PoseWithCovarianceStamped) -> None:
         self._poses.append(
             (
-                to_ns(message.header.stamp),
+                stamp_of(message),
                 time.time_ns(),
                 self.get_clock().now().nanoseconds,
                 message,
@@ -82,8 +83,8 @@ class PoseRecorder(Node):
         messages = [message for *_, message in self._poses]
         write_poses(
             self._folder / "poses.csv",
-            [to_ns(m.header.stamp) for m in messages],
-            [pose_to_matrix(m.pose.pose) for m in messages],
+            [stamp_of(m) for m in messages],
+            [pose_of(m.pose.pose) for m in messages],
             [np.reshape(m.pose.covariance, (6, 6)) for m in messages],
         )
         latencies = self._latencies()

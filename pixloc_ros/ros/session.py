@@ -21,15 +21,10 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from pixloc_ros.core.errors import DataError
 from pixloc_ros.core.localizer import Localizer
 from pixloc_ros.core.tracker import FrameResult, Tracker, TrackState
+from pixloc_ros.messages.headers import frame_name, stamp_of
+from pixloc_ros.messages.poses import from_numbers, from_xyz_rpy, pose_of, start_covariance_of
 from pixloc_ros.ros import diagnostics
-from pixloc_ros.ros.conversions import (
-    covariance_to_matrix,
-    list_to_matrix,
-    matrix_to_transform,
-    pose_to_matrix,
-    rpy_to_matrix,
-    to_ns,
-)
+from pixloc_ros.ros.conversions import matrix_to_transform
 from pixloc_ros.ros.inputs import Input, sensor_qos
 from pixloc_ros.ros.outputs import Outputs
 from pixloc_ros.ros.parameters import NodeParameters
@@ -144,11 +139,11 @@ class Session:
         It holds at its stamp, odometry carries it on. Stamp 0, or one that odometry is still far
         from (another clock), means now: the newest odometry.
         """
-        T = pose_to_matrix(message.pose.pose)
-        covariance = covariance_to_matrix(message.pose.covariance)
-        stamp_ns = to_ns(message.header.stamp)
+        T = pose_of(message.pose.pose)
+        covariance = start_covariance_of(message.pose.covariance)
+        stamp_ns = stamp_of(message)
         map_frame = self._parameters.global_frame_id
-        frame = message.header.frame_id or map_frame
+        frame = frame_name(message.header.frame_id) or map_frame
         if frame != map_frame:
             T_map_frame = self._lookup_or_newest(map_frame, frame, stamp_ns)
             T = T_map_frame @ T
@@ -240,7 +235,7 @@ class Session:
         self._info = message
 
     def _on_image(self, message: Image | CompressedImage) -> None:
-        stamp_ns = to_ns(message.header.stamp)
+        stamp_ns = stamp_of(message)
         moment = self._timeline.stamp("image", stamp_ns)
         if moment is Moment.STALE:
             return
@@ -251,7 +246,7 @@ class Session:
         self._statistics.dropped += self._worker.submit(job)
 
     def _on_odometry(self, message: Odometry) -> None:
-        stamp_ns, before_ns = to_ns(message.header.stamp), self._tracker.odometry.newest_stamp()
+        stamp_ns, before_ns = stamp_of(message), self._tracker.odometry.newest_stamp()
         moment = self._timeline.stamp("odometry", stamp_ns)
         if moment is Moment.STALE:
             return
@@ -261,7 +256,7 @@ class Session:
             self._inputs["odom"].refuse("messages out of order")
             return
         try:
-            self._tracker.odometry.add(stamp_ns, pose_to_matrix(message.pose.pose))
+            self._tracker.odometry.add(stamp_ns, pose_of(message.pose.pose))
         except DataError as error:
             self._inputs["odom"].refuse(str(error))
             return
@@ -269,7 +264,7 @@ class Session:
         if self._start_pose_due:
             self._start_pose_due = False
             start = self._parameters.initial_pose
-            T = rpy_to_matrix(start.x, start.y, start.z, start.roll, start.pitch, start.yaw)
+            T = from_xyz_rpy((start.x, start.y, start.z, start.roll, start.pitch, start.yaw))
             try:
                 self._set_pose(round(start.stamp * 1e9) or stamp_ns, T, None)
             except DataError as error:
@@ -292,7 +287,7 @@ class Session:
         """T_base_cam; on the worker's thread."""
         p = self._parameters
         if p.base_to_camera:
-            return list_to_matrix(p.base_to_camera)
+            return from_numbers(p.base_to_camera)
         if not camera_frame:
             raise DataError("the image names no frame; set the parameter base_to_camera")
         return self._tree.lookup(p.base_frame_id, camera_frame, stamp_ns, p.odom_timeout)

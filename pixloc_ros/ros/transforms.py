@@ -15,7 +15,9 @@ from rclpy.time import Time
 from tf2_msgs.msg import TFMessage
 
 from pixloc_ros.core.errors import DataError
-from pixloc_ros.ros.conversions import header, to_ns, transform_to_matrix
+from pixloc_ros.messages.headers import frame_name, stamp_of
+from pixloc_ros.messages.poses import transform_of
+from pixloc_ros.ros.conversions import header
 
 
 class TransformTree:
@@ -53,7 +55,7 @@ class TransformTree:
             raise DataError(
                 f"tf knows no way from '{source}' to '{target}': {' '.join(str(error).split())}"
             ) from error
-        return transform_to_matrix(found.transform)
+        return transform_of(found.transform)
 
     def send_correction(self, map_to_odom: Transform, stamp_ns: int) -> None:
         """Send map -> odom. Nothing is sent twice for a stamp (a paused simulation)."""
@@ -97,13 +99,13 @@ class TransformTree:
     def _on_tf(self, message: TFMessage) -> None:
         for transform in message.transforms:
             self._buffer.set_transform(transform, "tf")
-            if transform.child_frame_id == self._odom_frame:
-                foreign_parent = transform.header.frame_id != self._global_frame
-                if foreign_parent or to_ns(transform.header.stamp) not in self._sent:
+            if frame_name(transform.child_frame_id) == self._odom_frame:
+                foreign_parent = frame_name(transform.header.frame_id) != self._global_frame
+                if foreign_parent or stamp_of(transform) not in self._sent:
                     self._other_sender_at = time.monotonic()
 
     def _on_tf_static(self, message: TFMessage) -> None:
         for transform in message.transforms:
             self._buffer.set_transform_static(transform, "tf_static")
-            if transform.child_frame_id == self._odom_frame:
+            if frame_name(transform.child_frame_id) == self._odom_frame:
                 self._other_sender_at = np.inf  # latched, so it holds for good

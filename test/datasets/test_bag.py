@@ -10,8 +10,9 @@ import yaml
 from pixloc_ros.core.errors import DataError
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.geometry.camera import Camera
-from pixloc_ros.datasets.bag import BagReader, BagTopics, read_bag, write_bag
-from pixloc_ros.datasets.bag_odometry import read_odometry
+from pixloc_ros.datasets.bag import read_bag, write_bag
+from pixloc_ros.datasets.bag_reader import BagReader
+from pixloc_ros.datasets.bag_topics import BagTopics
 from pixloc_ros.datasets.dead_reckoning import interpolate_poses
 from pixloc_ros.datasets.drive import T_BODY_OPTICAL, Drive, Odometry
 from pixloc_ros.synthetic.odometry import simulate_odometry
@@ -133,7 +134,7 @@ def test_odometry_states_its_motion_and_how_well_it_knows_it(tmp_path):
     stamps = 10**9 + np.arange(200, dtype=np.int64) * 20_000_000
     measured = Odometry(stamps, simulate_odometry(stamps, truth, 5))
     drive = replace(make_drive(start_ns=10**9), odometry=measured)
-    odometry = read_odometry(write_bag(drive, tmp_path / "bag"))
+    odometry = BagReader(write_bag(drive, tmp_path / "bag")).stated_odometry("/odom")
     assert np.array_equal(odometry.stamps_ns, stamps)
     steps = transforms.inverse(odometry.T[:-1]) @ odometry.T[1:]
     np.testing.assert_allclose(odometry.twist[1:] * 0.02, transforms.log(steps), atol=1e-9)

@@ -16,6 +16,7 @@ from pixloc_ros.datasets.place import read_place
 from pixloc_ros.datasets.robotcar import camera as cameras
 from pixloc_ros.datasets.robotcar import frames, heading, tables, utm
 from pixloc_ros.datasets.robotcar.drive import RobotCar, chain, read_robotcar
+from pixloc_ros.messages.poses import from_xyz_rpy, to_xyz_rpy
 
 PUBLISHED = (
     Path(os.environ.get("PIXLOC_SHARED", Path(__file__).resolve().parents[3] / "shared"))
@@ -35,35 +36,33 @@ def drive(tmp_path) -> Path:
 
 def test_order_of_roll_pitch_yaw():
     """Rz Ry Rx: with yaw 90 and roll 90 degrees y goes to z through Rx, which Rz leaves alone."""
-    T = frames.from_components([1, 2, 3, np.pi / 2, 0, np.pi / 2])
+    T = from_xyz_rpy([1, 2, 3, np.pi / 2, 0, np.pi / 2])
     np.testing.assert_allclose(T[:3, :3] @ [0, 1, 0], [0, 0, 1], atol=1e-12)
     np.testing.assert_allclose(T[:3, :3] @ [1, 0, 0], [0, 1, 0], atol=1e-12)
     np.testing.assert_allclose(T[:3, 3], [1, 2, 3])
     # a pitch of 30 degrees turns x towards -z: nose up where z is down
-    T = frames.from_components([0, 0, 0, 0, np.pi / 6, 0])
+    T = from_xyz_rpy([0, 0, 0, 0, np.pi / 6, 0])
     np.testing.assert_allclose(T[:3, :3] @ [1, 0, 0], [np.cos(np.pi / 6), 0, -0.5], atol=1e-12)
 
 
 def test_components_come_back():
     values = np.array([[1, -2, 3, 0.3, -0.4, 2.5], [4, 5, 6, -3.0, 1.2, -3.1]])
-    np.testing.assert_allclose(frames.to_components(frames.from_components(values)), values)
+    np.testing.assert_allclose(to_xyz_rpy(from_xyz_rpy(values)), values)
 
 
 def test_base_in_map_by_hand():
     """The unit looks east at 10 m north, 20 m east of the origin, 3 m above it, 2 m behind the
     lens: the lens is 22 m east, base_link looks along the map's x and its z is up."""
     origin = frames.Origin(1000.0, 2000.0, -50.0)
-    T_world_ins = frames.from_components([1010, 2020, -53, 0, 0, np.pi / 2])
-    T = frames.base_in_map(T_world_ins, frames.from_components([-2, 0, 0, 0, 0, 0]), origin)
+    T_world_ins = from_xyz_rpy([1010, 2020, -53, 0, 0, np.pi / 2])
+    T = frames.base_in_map(T_world_ins, from_xyz_rpy([-2, 0, 0, 0, 0, 0]), origin)
     np.testing.assert_allclose(T, transforms.from_Rt(np.eye(3), [22, 10, 3]), atol=1e-9)
-    back = frames.ins_in_world(T, frames.from_components([-2, 0, 0, 0, 0, 0]), origin)
+    back = frames.ins_in_world(T, from_xyz_rpy([-2, 0, 0, 0, 0, 0]), origin)
     np.testing.assert_allclose(back, T_world_ins, atol=1e-9)
 
 
 def test_heading_north_looks_along_y():
-    T = frames.base_in_map(
-        frames.from_components([0, 0, 0, 0, 0, 0]), np.eye(4), frames.Origin(0, 0, 0)
-    )
+    T = frames.base_in_map(from_xyz_rpy([0, 0, 0, 0, 0, 0]), np.eye(4), frames.Origin(0, 0, 0))
     np.testing.assert_allclose(T[:3, 0], [0, 1, 0], atol=1e-12)  # forward: north
     np.testing.assert_allclose(T[:3, 1], [-1, 0, 0], atol=1e-12)  # left: west
     np.testing.assert_allclose(T[:3, 2], [0, 0, 1], atol=1e-12)
@@ -71,7 +70,7 @@ def test_heading_north_looks_along_y():
 
 def test_motion_of_base_by_hand():
     """1 m ahead with a turn to the right: yaw is clockwise seen from above, so z up turns back."""
-    T = frames.base_motion(frames.from_components([1, 0.5, 0, 0, 0, 0.1]))
+    T = frames.base_motion(from_xyz_rpy([1, 0.5, 0, 0, 0, 0.1]))
     np.testing.assert_allclose(transforms.log(T), [1, -0.5, 0, 0, 0, -0.1], atol=1e-12)
 
 
@@ -152,7 +151,7 @@ def test_published_rig():
     assert rig["stereo_left"].camera.f.tolist() == pytest.approx([983.044, 983.044])
     # extrinsics/mono_left.txt by hand, without its tilt: yaw 70.6 deg, lens at (-1.51, 0.63)
     components = np.array([-0.0905, 1.6375, 0, 0, 0, 1.2321])
-    position = transforms.inverse(frames.from_components(components))[:3, 3]
+    position = transforms.inverse(from_xyz_rpy(components))[:3, 3]
     np.testing.assert_allclose(position, [-1.5146, -0.6293, 0], atol=1e-3)
 
 
@@ -162,8 +161,8 @@ def test_published_rig():
 def test_visual_odometry_chains_backwards_in_its_rows():
     """Source is the later frame. Two steps of 1 m with a quarter turn to the left after the first,
     then half a second without rows, bridged at the last speed."""
-    turn = frames.from_components([1, 0, 0, 0, 0, -np.pi / 2])
-    ahead = frames.from_components([1, 0, 0, 0, 0, 0])
+    turn = from_xyz_rpy([1, 0, 0, 0, 0, -np.pi / 2])
+    ahead = from_xyz_rpy([1, 0, 0, 0, 0, 0])
     motions = [
         tables.Motion(100, 0, turn),
         tables.Motion(200, 100, ahead),
@@ -201,7 +200,7 @@ def test_which_north_yaw_counts_from(drive, yaw_from):
     yaw = convergence if yaw_from == "true north" else 0.0
     shifted = raw.write_drive(drive.parent / "other", yaw=yaw, images=40)
     rows = tables.read_ins(shifted / "rtk.csv")
-    T_vehicle_ins = frames.from_components(raw.T_VEHICLE_INS)
+    T_vehicle_ins = from_xyz_rpy(raw.T_VEHICLE_INS)
     assert heading.grid_correction(rows, T_vehicle_ins) == pytest.approx(-yaw, abs=1e-9)
     car = RobotCar(shifted, drive.parent)
     _, T = next(car.truth("rtk"))

@@ -11,7 +11,9 @@ import robotcar_raw as raw
 import yaml
 
 from pixloc_ros.core.errors import ConfigError, DataError
-from pixloc_ros.datasets.bag import BagReader, read_bag
+from pixloc_ros.datasets.bag import read_bag
+from pixloc_ros.datasets.bag_reader import BagReader
+from pixloc_ros.datasets.bag_topics import Channel
 from pixloc_ros.datasets.place import read_place
 from pixloc_ros.datasets.robotcar.bag import (
     BagOptions,
@@ -21,7 +23,7 @@ from pixloc_ros.datasets.robotcar.bag import (
 )
 from pixloc_ros.datasets.robotcar.camera import CameraModel
 from pixloc_ros.datasets.robotcar.drive import Frame, RobotCar, read_robotcar
-from pixloc_ros.datasets.split_bag import Channel, Event, write_split_bag
+from pixloc_ros.datasets.split_bag import Event, write_split_bag
 
 IMAGE = "/stereo_left/image_raw/compressed"
 

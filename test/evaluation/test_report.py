@@ -4,13 +4,10 @@ import json
 import re
 from dataclasses import replace
 
-import cv2
 import numpy as np
 
-from pixloc_ros.core.tracker import FrameResult, TrackState
 from pixloc_ros.evaluation import report
 from pixloc_ros.evaluation.metrics import evaluate_track
-from pixloc_ros.evaluation.overlay import draw, residual_colours
 from pixloc_ros.evaluation.runner import run_drive
 
 
@@ -51,23 +48,3 @@ def test_frames_csv_has_a_line_per_frame(tmp_path, make_drive, noisy_tracker):
     report.write_frames(tmp_path / "f.csv", run_drive(*noisy_tracker(drive, lose=(1,)), drive))
     lines = (tmp_path / "f.csv").read_text().splitlines()
     assert len(lines) == 21 and ",lost,0," in lines[2]
-
-
-def test_overlay_keeps_the_image_and_colours_by_residual(make_drive, noisy_tracker):
-    drive = make_drive()
-    image = drive.image(0).copy()
-    before = image.copy()
-    result = run_drive(*noisy_tracker(drive), drive, with_view={0}).results[0]
-    picture = draw(image, result)
-    assert picture.shape == (240, 320, 3) and np.array_equal(image, before)
-    assert (picture[..., 0].astype(int) - picture[..., 2] > 100).sum() > 50, "some red"
-    assert (picture[..., 1].astype(int) - picture[..., 0] > 100).sum() > 50, "some green"
-    good, bad = residual_colours(np.array([0.0, 5.0]))
-    assert good[1] > 250 and good[0] == 0 and bad[0] > 250 and bad[1] == 0
-
-
-def test_overlay_of_a_frame_without_points_says_why():
-    picture = draw(
-        np.zeros((240, 320, 3), np.uint8), FrameResult(0, TrackState.LOST, reasons=("no odometry",))
-    )
-    assert picture[:40].any() and not cv2.countNonZero(picture[60:, :, 0])

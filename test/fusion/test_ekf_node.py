@@ -20,15 +20,18 @@ import launch  # noqa: E402
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix  # noqa: E402
 from nav_msgs.msg import Odometry  # noqa: E402
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor  # noqa: E402
-from rosbags.rosbag2 import Reader, StoragePlugin, Writer  # noqa: E402
+from rosbags.rosbag2 import Reader  # noqa: E402
 from tf2_msgs.msg import TFMessage  # noqa: E402
 
 from pixloc_ros.cli.processes import free_domain  # noqa: E402
 from pixloc_ros.core.geometry import transforms  # noqa: E402
-from pixloc_ros.datasets.bag_messages import MessageMaker, qos_profile  # noqa: E402
+from pixloc_ros.datasets.bag_topics import Channel, add_channels, open_writer  # noqa: E402
 from pixloc_ros.evaluation.fusion.recording import delayed, read_recording, with_outliers  # noqa: E402
 from pixloc_ros.evaluation.fusion.run import figures, run_filter  # noqa: E402
 from pixloc_ros.evaluation.fusion.settings import read_settings  # noqa: E402
+from pixloc_ros.messages.headers import stamp_of  # noqa: E402
+from pixloc_ros.messages.maker import MessageMaker  # noqa: E402
+from pixloc_ros.messages.poses import pose_of  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 CONFIG, FILE = ROOT / "config" / "ekf.yaml", ROOT / "launch" / "localize_ekf.launch.py"
@@ -64,13 +67,9 @@ def with_poses(bag: Path, recording, path: Path) -> Path:
         stated.pose.covariance[:] = covariance.ravel()
         message = types[POSE](stated.header, stated.pose)
         events.append((int(arrival), 1, bytes(make.serialize(message))))
-    with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
-        channels = [
-            writer.add_connection(
-                topic, kind, typestore=make.typestore, offered_qos_profiles=[qos_profile()]
-            )
-            for topic, kind in (("/odom", "nav_msgs/msg/Odometry"), ("/localizer/pose", POSE))
-        ]
+    topics = {0: Channel("/odom", "nav_msgs/msg/Odometry"), 1: Channel("/localizer/pose", POSE)}
+    with open_writer(path, "mcap") as writer:
+        channels = add_channels(writer, topics, make.typestore)
         for log_ns, channel, raw in sorted(events):
             writer.write(channels[channel], log_ns, raw)
     return path
@@ -101,9 +100,7 @@ class Listener:
             self._executor.spin()
 
     def _on_odometry(self, message: Odometry) -> None:
-        p, q = message.pose.pose.position, message.pose.pose.orientation
-        stamp_ns = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
-        self.fused[stamp_ns] = transforms.from_quaternion([q.x, q.y, q.z, q.w], [p.x, p.y, p.z])
+        self.fused[stamp_of(message)] = pose_of(message.pose.pose)
 
     def _on_tf(self, message: TFMessage) -> None:
         self.links |= {(t.header.frame_id, t.child_frame_id) for t in message.transforms}

@@ -13,7 +13,7 @@ import pytest
 
 from pixloc_ros.cli.processes import free_domain
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "messages")]
 
 
 @pytest.fixture(scope="session", autouse=True)

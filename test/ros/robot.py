@@ -16,6 +16,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tf2_msgs.msg import TFMessage
 
+from pixloc_ros.messages.headers import stamp_of
 from pixloc_ros.ros import conversions as c
 from pixloc_ros.ros.localizer_node import LocalizerNode
 
@@ -149,7 +150,7 @@ class Robot(Node):
     def pose_at(self, i: int) -> PoseWithCovarianceStamped | None:
         """What was published for frame i."""
         stamp_ns = int(self.drive.stamps_ns[i])
-        return next((p for p in self.poses if c.to_ns(p.header.stamp) == stamp_ns), None)
+        return next((p for p in self.poses if stamp_of(p) == stamp_ns), None)
 
     def values(self, part: str) -> dict[str, str]:
         """The newest diagnostic values of a part."""

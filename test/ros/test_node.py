@@ -22,6 +22,9 @@ from std_srvs.srv import Trigger
 from tf2_msgs.msg import TFMessage
 
 from pixloc_ros.core.geometry import transforms
+from pixloc_ros.messages.headers import stamp_of
+from pixloc_ros.messages.images import image_of
+from pixloc_ros.messages.poses import from_xyz_rpy, pose_of, transform_of
 from pixloc_ros.ros import conversions as c
 
 
@@ -73,7 +76,7 @@ def track(robot, until, frames):
 
 
 def error_of(robot, i) -> tuple[float, float]:
-    T = c.pose_to_matrix(robot.pose_at(i).pose.pose)
+    T = pose_of(robot.pose_at(i).pose.pose)
     return transforms.pose_error(T, robot.drive.T_map_base[i])
 
 
@@ -101,7 +104,7 @@ def test_images_in_poses_out(running, until, room_drive):
     before = len(corrections())
     robot.send_odometry(int(room_drive.stamps_ns[8]))
     assert until(lambda: len(corrections()) > before)
-    T_map_odom = c.transform_to_matrix(corrections()[-1].transform)
+    T_map_odom = transform_of(corrections()[-1].transform)
     truth = room_drive.T_map_base[0] @ transforms.inverse(room_drive.odometry.T_odom_base[0])
     metres, radians = transforms.pose_error(T_map_odom, truth)
     assert metres < 0.3 and radians < 0.03
@@ -122,13 +125,13 @@ def test_tf_is_sent_again_while_no_image_comes(running, until, room_drive):
         robot.send_odometry(now_ns)
         assert until(
             lambda: any(
-                c.to_ns(t.header.stamp) == now_ns + 200_000_000
+                stamp_of(t) == now_ns + 200_000_000
                 for t in robot.transforms
                 if t.child_frame_id == "odom"
             )
         )
         stamps.add(now_ns)
-    sent = [c.to_ns(t.header.stamp) for t in robot.transforms if t.child_frame_id == "odom"]
+    sent = [stamp_of(t) for t in robot.transforms if t.child_frame_id == "odom"]
     assert len(sent) == len(set(sent)), "a transform was sent twice for one stamp"
 
 
@@ -140,7 +143,7 @@ def test_the_debug_image_is_drawn_while_somebody_looks(running, graph, until, ro
     assert until(lambda: node.count_subscribers("/localizer/debug/image"))
     track(robot, until, [2])
     assert until(lambda: pictures)
-    drawn = c.image_to_array(pictures[0])
+    drawn = image_of(pictures[0])
     assert drawn.shape == (240, 320, 3) and (drawn != room_drive.image(2)).any()
     graph.create_task(robot.destroy_subscription, subscription)
     assert until(lambda: not node.count_subscribers("/localizer/debug/image"))
@@ -201,7 +204,7 @@ def test_a_pose_can_be_set_in_any_frame_and_nonsense_is_ignored(running, until, 
     assert until(lambda: robot.values("inputs").get("initialpose.refused") == "3")
     assert not robot.poses
 
-    T_map_site = c.rpy_to_matrix(4.0, 3.0, 0.0, 0.0, 0.0, 1.0)
+    T_map_site = from_xyz_rpy((4.0, 3.0, 0.0, 0.0, 0.0, 1.0))
     robot.send_static("map", "site", T_map_site)
     # The pose of half a second ago: odometry has to carry it on.
     robot.send_odometry(int(room_drive.stamps_ns[5]))
@@ -245,7 +248,7 @@ def test_a_pose_older_than_all_odometry_is_refused_with_the_reason(running, unti
 def test_services_reset_and_set_pose(running, call, until, room_drive):
     robot, _ = running(**start_at(room_drive))
     track(robot, until, [0])
-    far = c.rpy_to_matrix(300.0, 0, 0, 0, 0, 0)
+    far = from_xyz_rpy((300.0, 0, 0, 0, 0, 0))
     answer = call(
         robot,
         SetMap,

@@ -10,11 +10,18 @@ from pathlib import Path
 from pixloc_ros.core.errors import ConfigError, DataError
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.progress import Progress
-from pixloc_ros.datasets.bag import BagFrames, BagTopics
-from pixloc_ros.datasets.bag_messages import IMAGE_FORMATS, MessageMaker, OdometryNoise
+from pixloc_ros.datasets.bag_topics import (
+    BagFrames,
+    BagTopics,
+    Channel,
+    image_channel,
+    motion_channels,
+)
 from pixloc_ros.datasets.robotcar.drive import Frame, RobotCar, Track
 from pixloc_ros.datasets.robotcar.frames import T_VEHICLE_BASE
-from pixloc_ros.datasets.split_bag import Channel, Event, write_split_bag
+from pixloc_ros.datasets.split_bag import Event, write_split_bag
+from pixloc_ros.messages.headers import stamp_of
+from pixloc_ros.messages.maker import IMAGE_FORMATS, MessageMaker, OdometryNoise
 
 #: The dataset states no uncertainty; these are cautious for stereo odometry and a tactical INS.
 NOISE = {
@@ -125,20 +132,14 @@ class _Streams:
 
     @property
     def channels(self) -> dict[str, Channel]:
-        compressed = self._options.image_format != "raw"
         channels = {
-            "tf_static": Channel("/tf_static", "tf2_msgs/msg/TFMessage", latched=True),
-            "odom": Channel("/odom", "nav_msgs/msg/Odometry"),
+            **motion_channels(BagTopics(), with_truth=self._truth != "none"),
             "fix": Channel("/gps/fix", "sensor_msgs/msg/NavSatFix"),
         }
-        if self._truth != "none":
-            channels["truth"] = Channel("/ground_truth/odometry", "nav_msgs/msg/Odometry")
         for camera in self._cameras:
             topics = topics_of(camera)
-            kind = "CompressedImage" if compressed else "Image"
-            image = topics.image + ("/compressed" if compressed else "")
             channels[f"{camera} info"] = Channel(topics.camera_info, "sensor_msgs/msg/CameraInfo")
-            channels[camera] = Channel(image, f"sensor_msgs/msg/{kind}")
+            channels[camera] = image_channel(topics.image, self._options.image_format)
         return channels
 
     def request(self) -> dict:
@@ -196,8 +197,7 @@ class _Streams:
     def _odometries(self) -> Iterator[Event]:
         poses = self._drive.odometry(self._odometry)
         for message in self.make.odometry(poses, NOISE[self._odometry]):
-            stamp = message.header.stamp
-            yield from self._near(stamp.sec * 10**9 + stamp.nanosec, "odom", message)
+            yield from self._near(stamp_of(message), "odom", message)
 
     def _truths(self) -> Iterator[Event]:
         poses: Track = iter(()) if self._truth == "none" else self._drive.truth(self._truth)

@@ -29,6 +29,7 @@ from pixloc_ros.datasets.dead_reckoning import covered, interpolate_poses
 from pixloc_ros.datasets.drive import Drive, Odometry
 from pixloc_ros.datasets.robotcar import frames, heading, tables
 from pixloc_ros.datasets.robotcar.camera import SENSORS, CameraModel, read_mosaic
+from pixloc_ros.messages.poses import from_xyz_rpy
 
 Track = Iterator[tuple[int, np.ndarray]]
 
@@ -119,7 +120,7 @@ class RobotCar:
         for row in tables.read_ins(self._poses_file(source)):
             components = row.components.copy()
             components[5] += turn
-            T_world_ins = frames.from_components(components)
+            T_world_ins = from_xyz_rpy(components)
             yield row.stamp_ns, frames.base_in_map(T_world_ins, T_vehicle_ins, self.origin)
 
     def heading_correction(self, source: str) -> float:

@@ -35,6 +35,7 @@ import numpy as np
 
 from pixloc_ros.core.errors import DataError
 from pixloc_ros.core.geometry import transforms
+from pixloc_ros.messages.poses import from_xyz_rpy
 
 #: x forward, y right, z down <-> x forward, y left, z up; its own inverse.
 T_VEHICLE_BASE = np.diag([1.0, -1.0, -1.0, 1.0])
@@ -60,34 +61,6 @@ class Origin:
         return transforms.from_Rt(R_ENU_NED, -R_ENU_NED @ ned)
 
 
-def from_components(values: np.ndarray) -> np.ndarray:
-    """(..., 6) x, y, z, roll, pitch, yaw -> (..., 4, 4) with R = Rz(yaw) Ry(pitch) Rx(roll)."""
-    x, y, z, roll, pitch, yaw = np.moveaxis(np.asarray(values, np.float64), -1, 0)
-    (cr, sr), (cp, sp), (cy, sy) = ((np.cos(a), np.sin(a)) for a in (roll, pitch, yaw))
-    rows = [
-        cy * cp,
-        cy * sp * sr - sy * cr,
-        cy * sp * cr + sy * sr,
-        sy * cp,
-        sy * sp * sr + cy * cr,
-        sy * sp * cr - cy * sr,
-        -sp,
-        cp * sr,
-        cp * cr,
-    ]
-    R = np.stack(rows, axis=-1).reshape(*np.shape(x), 3, 3)
-    return transforms.from_Rt(R, np.stack([x, y, z], axis=-1))
-
-
-def to_components(T: np.ndarray) -> np.ndarray:
-    """The inverse of `from_components`; pitch is in [-pi/2, pi/2]."""
-    R, t = T[..., :3, :3], T[..., :3, 3]
-    roll = np.arctan2(R[..., 2, 1], R[..., 2, 2])
-    pitch = np.arctan2(-R[..., 2, 0], np.hypot(R[..., 0, 0], R[..., 1, 0]))
-    yaw = np.arctan2(R[..., 1, 0], R[..., 0, 0])
-    return np.concatenate([t, np.stack([roll, pitch, yaw], axis=-1)], axis=-1)
-
-
 def read_components(path: Path) -> np.ndarray:
     """The transform (4, 4) of an extrinsics file: six numbers x y z roll pitch yaw."""
     try:
@@ -100,7 +73,7 @@ def read_components(path: Path) -> np.ndarray:
         raise DataError(f"{path}: not numbers: {error}") from error
     if values.shape != (6,) or not np.isfinite(values).all():
         raise DataError(f"{path}: expected six numbers x y z roll pitch yaw, got {len(values)}")
-    return from_components(values)
+    return from_xyz_rpy(values)
 
 
 def base_in_map(T_world_ins: np.ndarray, T_vehicle_ins: np.ndarray, origin: Origin) -> np.ndarray:

@@ -30,6 +30,7 @@ from pixloc_ros.datasets.robotcar.camera import (
     write_table,
 )
 from pixloc_ros.datasets.synthetic import drive_of
+from pixloc_ros.messages.poses import from_xyz_rpy, to_xyz_rpy
 from pixloc_ros.synthetic.drive import DriveOptions, Session, make_drive
 
 ZONE = 30
@@ -160,7 +161,7 @@ def _write_images(
 def _write_tables(folder: Path, session: Session, shift_ns: int) -> None:
     ticks = np.arange(session.stamps_ns[0], session.stamps_ns[-1] + 1, NANOSECONDS_PER_INS_ROW)
     truth = T_MAP_STREET @ interpolate_poses(session.stamps_ns, session.T_map_base, ticks)
-    T_vehicle_ins = frames.from_components(np.array(EXTRINSICS["ins"], float))
+    T_vehicle_ins = from_xyz_rpy(np.array(EXTRINSICS["ins"], float))
     exact = frames.ins_in_world(truth, T_vehicle_ins, frames.Origin())
     rng = np.random.default_rng([session.seed, 5])
     off = exact.copy()
@@ -210,7 +211,7 @@ _VO = ("source_timestamp", "destination_timestamp", "x", "y", "z", "roll", "pitc
 
 
 def _ins_rows(stamps: np.ndarray, T_world_ins: np.ndarray) -> Iterable[tuple]:
-    components = frames.to_components(T_world_ins)
+    components = to_xyz_rpy(T_world_ins)
     seconds = stamps * 1e-6
     velocity = np.gradient(components[:, :3], seconds, axis=0)
     for stamp, (n, e, d, roll, pitch, yaw), v in zip(stamps, components, velocity):
@@ -248,7 +249,7 @@ def _vo_rows(stamps: np.ndarray, T_odom_base: np.ndarray) -> Iterable[tuple]:
     T = frames.T_VEHICLE_BASE
     for i in range(1, len(stamps)):
         step = transforms.inverse(T_odom_base[i - 1]) @ T_odom_base[i]
-        values = frames.to_components(T @ step @ transforms.inverse(T))
+        values = to_xyz_rpy(T @ step @ transforms.inverse(T))
         yield stamps[i], stamps[i - 1], *(f"{v:.9f}" for v in values)
 
 

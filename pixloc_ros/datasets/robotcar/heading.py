@@ -15,8 +15,8 @@ import numpy as np
 
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.datasets.robotcar import utm
-from pixloc_ros.datasets.robotcar.frames import from_components
 from pixloc_ros.datasets.robotcar.tables import InsRow
+from pixloc_ros.messages.poses import from_xyz_rpy
 
 #: Length of a stretch (m), how straight it must be (rad), how many are needed and how many enough.
 STRETCH, STRAIGHT, NEEDED, ENOUGH = 0.5, np.deg2rad(1.0), 5, 4000
@@ -33,7 +33,7 @@ def grid_correction(rows: Iterator[InsRow], T_vehicle_ins: np.ndarray) -> float:
     T_ins_vehicle = transforms.inverse(T_vehicle_ins)
     slips, start, convergence = [], None, 0.0
     for row in rows:
-        R = from_components(row.components)[:3, :3] @ T_ins_vehicle[:3, :3]
+        R = from_xyz_rpy(row.components)[:3, :3] @ T_ins_vehicle[:3, :3]
         here = (row.components[:2], np.arctan2(R[1, 0], R[0, 0]))
         if start is None:
             convergence = utm.convergence(row.latitude, row.longitude, row.zone)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from pixloc_ros.core.errors import DataError
-from pixloc_ros.datasets.robotcar.frames import from_components
+from pixloc_ros.messages.poses import from_xyz_rpy
 
 #: What the inertial unit says when its pose can be trusted; rtk.csv has no such column.
 GOOD_STATUS = "INS_SOLUTION_GOOD"
@@ -95,7 +95,7 @@ def read_vo(path: Path) -> Iterator[Motion]:
     names = ("x", "y", "z", "roll", "pitch", "yaw")
     for source_ns, row in _rows(path, "source_timestamp", ("destination_timestamp", *names)):
         destination_ns = row.stamp("destination_timestamp")
-        yield Motion(source_ns, destination_ns, from_components(row.numbers(names)))
+        yield Motion(source_ns, destination_ns, from_xyz_rpy(row.numbers(names)))
 
 
 def read_gps(path: Path) -> Iterator[Fix]:

@@ -12,6 +12,7 @@ import numpy as np
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.evaluation.fusion.ekf import STATE, Measurement
 from pixloc_ros.evaluation.fusion.settings import InputSettings
+from pixloc_ros.messages.poses import to_xyz_rpy
 
 _PLANAR = np.array([2, 3, 4, 8, 9, 10, 14])  # what two_d_mode holds at zero
 _PLANAR_VARIANCE = 1e-6
@@ -75,7 +76,7 @@ class Input:
                 self._first = T
             T = transforms.inverse(self._first) @ T
         values, covariance = np.zeros(STATE), np.zeros((STATE, STATE))
-        values[:6] = np.concatenate([T[:3, 3], roll_pitch_yaw(T)])
+        values[:6] = to_xyz_rpy(T)
         covariance[:6, :6] = message.covariance
         update = self.settings.update.copy()
         update[6:] = False
@@ -91,7 +92,7 @@ class Input:
             return None
         seconds = (message.stamp_ns - before.stamp_ns) * 1e-9
         step = transforms.inverse(before.T) @ message.T
-        twist = np.concatenate([step[:3, 3], roll_pitch_yaw(step)]) / seconds
+        twist = to_xyz_rpy(step) / seconds
         covariance = (message.covariance + before.covariance) * seconds
         update = np.zeros(STATE, bool)
         update[6:12] = self.settings.update[:6]
@@ -130,16 +131,3 @@ class Input:
         return Measurement(
             stamp_ns, f"{self.settings.name}_{part}", values, covariance, update, threshold
         )
-
-
-def roll_pitch_yaw(T: np.ndarray) -> np.ndarray:
-    """Fixed-axis angles (..., 3) of (..., 4, 4): R = Rz(yaw) Ry(pitch) Rx(roll) (REP-103)."""
-    R = T[..., :3, :3]
-    return np.stack(
-        [
-            np.arctan2(R[..., 2, 1], R[..., 2, 2]),
-            np.arctan2(-R[..., 2, 0], np.hypot(R[..., 0, 0], R[..., 1, 0])),
-            np.arctan2(R[..., 1, 0], R[..., 0, 0]),
-        ],
-        axis=-1,
-    )

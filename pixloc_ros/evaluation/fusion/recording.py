@@ -9,8 +9,8 @@ import numpy as np
 
 from pixloc_ros.core.errors import DataError
 from pixloc_ros.core.geometry import transforms
-from pixloc_ros.datasets.bag import BagReader, BagTopics
-from pixloc_ros.datasets.bag_odometry import StatedOdometry, read_odometry
+from pixloc_ros.datasets.bag_reader import BagReader, StatedOdometry
+from pixloc_ros.datasets.bag_topics import BagTopics
 from pixloc_ros.datasets.dead_reckoning import interpolate_poses
 from pixloc_ros.evaluation.fusion.inputs import OdometryMessage, PoseMessage
 from pixloc_ros.evaluation.trajectory import read_live
@@ -82,7 +82,7 @@ def read_recording(
     latency is unknown are left out. ``DataError`` where bag and run share no time.
     """
     reader = BagReader(bag)
-    odometry = read_odometry(bag, odom)
+    odometry = reader.stated_odometry(odom)
     track = read_live(live)
     first, last = odometry.stamps_ns[0], odometry.stamps_ns[-1]
     keep = np.isfinite(track.latencies_ms) & (track.stamps_ns >= first) & (track.stamps_ns <= last)

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from pixloc_ros.evaluation.fusion.ekf import wrap
-from pixloc_ros.evaluation.fusion.inputs import roll_pitch_yaw
 from pixloc_ros.evaluation.fusion.node import FilterNode
 from pixloc_ros.evaluation.fusion.recording import Recording
 from pixloc_ros.evaluation.fusion.settings import FilterSettings
+from pixloc_ros.messages.poses import to_xyz_rpy
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,7 @@ class FusionRun:
         """(N, 6) of the raw poses, and of the filter at the same stamps."""
         recording = self.recording
         truth = recording.true_pose(recording.stamps_ns)
-        raw = np.concatenate(
-            [recording.T_map_base[:, :3, 3], roll_pitch_yaw(recording.T_map_base)], axis=1
-        )
+        raw = to_xyz_rpy(recording.T_map_base)
         return pose_difference(raw, truth), pose_difference(self.at_poses, truth)
 
 
@@ -70,9 +68,8 @@ def run_filter(settings: FilterSettings, recording: Recording) -> FusionRun:
 
 def pose_difference(poses: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """(N, 6) x y z roll pitch yaw of poses in that form less true poses (N, 4, 4)."""
-    return np.concatenate(
-        [poses[:, :3] - truth[:, :3, 3], wrap(poses[:, 3:] - roll_pitch_yaw(truth))], axis=1
-    )
+    difference = poses - to_xyz_rpy(truth)
+    return np.concatenate([difference[:, :3], wrap(difference[:, 3:])], axis=1)
 
 
 @dataclass(frozen=True)

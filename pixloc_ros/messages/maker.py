@@ -1,17 +1,16 @@
-"""Between arrays and ROS 2 messages in CDR, through ``rosbags``' own message types."""
+"""Messages of a recorded drive, made and serialized (CDR) with ``rosbags``' own types."""
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from pixloc_ros.core.errors import DataError
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.geometry.camera import Camera
+from pixloc_ros.messages.headers import NS
 
 IMAGE_FORMATS = ("raw", "jpeg", "png")
 
@@ -34,94 +33,6 @@ class OdometryNoise:
     heading_per_metre: float = 0.002
 
 
-_TO_RGB = {
-    "bgr8": cv2.COLOR_BGR2RGB,
-    "rgba8": cv2.COLOR_RGBA2RGB,
-    "bgra8": cv2.COLOR_BGRA2RGB,
-    "bayer_rggb8": cv2.COLOR_BayerRGGB2RGB,
-    "bayer_bggr8": cv2.COLOR_BayerBGGR2RGB,
-    "bayer_gbrg8": cv2.COLOR_BayerGBRG2RGB,
-    "bayer_grbg8": cv2.COLOR_BayerGRBG2RGB,
-}
-_CHANNELS = {"mono8": 1, "8UC1": 1, "rgb8": 3, "bgr8": 3, "rgba8": 4, "bgra8": 4}
-_CHANNELS.update({name: 1 for name in _TO_RGB if name.startswith("bayer")})
-
-
-def qos_profile(latched: bool = False):
-    """The publisher's QoS in the bag's metadata: reliable; transient local if ``latched``."""
-    from rosbags.interfaces import (
-        Qos,
-        QosDurability,
-        QosHistory,
-        QosLiveliness,
-        QosReliability,
-        QosTime,
-    )
-
-    forever = QosTime(9223372036, 854775807)
-    return Qos(
-        QosHistory.KEEP_LAST,
-        1 if latched else 10,
-        QosReliability.RELIABLE,
-        QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
-        forever,
-        forever,
-        QosLiveliness.AUTOMATIC,
-        forever,
-        False,
-    )
-
-
-def stamp_of_raw(raw: bytes) -> int:
-    """Stamp in ns of a serialized message that begins with a ``std_msgs/Header``."""
-    order = "<" if raw[1] & 1 else ">"
-    sec, nanosec = struct.unpack_from(order + "iI", raw, 4)
-    return sec * 1_000_000_000 + nanosec
-
-
-def header_stamp(message) -> int:
-    return message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
-
-
-def pose_of(pose) -> np.ndarray:
-    """(4, 4) of a geometry_msgs/Pose."""
-    q, p = pose.orientation, pose.position
-    return transforms.from_quaternion(np.array([q.x, q.y, q.z, q.w]), np.array([p.x, p.y, p.z]))
-
-
-def transform_of(transform) -> np.ndarray:
-    """(4, 4) of a geometry_msgs/Transform."""
-    q, t = transform.rotation, transform.translation
-    return transforms.from_quaternion(np.array([q.x, q.y, q.z, q.w]), np.array([t.x, t.y, t.z]))
-
-
-def camera_from_info(info) -> Camera:
-    return Camera.from_ros(
-        info.distortion_model, info.width, info.height, list(info.k), list(info.d)
-    )
-
-
-def decode_image(message) -> np.ndarray:
-    """uint8 (H, W) or RGB (H, W, 3) of a sensor_msgs Image or CompressedImage."""
-    if hasattr(message, "format"):
-        pixels = cv2.imdecode(np.asarray(message.data), cv2.IMREAD_UNCHANGED)
-        if pixels is None:
-            raise DataError(f"compressed image '{message.format}' cannot be decoded")
-        return pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
-    if message.encoding not in _CHANNELS:
-        raise DataError(
-            f"image encoding '{message.encoding}' is not supported; known are "
-            f"{', '.join(sorted(_CHANNELS))}"
-        )
-    channels = _CHANNELS[message.encoding]
-    rows = np.asarray(message.data, np.uint8).reshape(message.height, message.step)
-    pixels = rows[:, : message.width * channels]
-    if channels > 1:
-        pixels = pixels.reshape(message.height, message.width, channels)
-    code = _TO_RGB.get(message.encoding)
-    return pixels.copy() if code is None else cv2.cvtColor(pixels.copy(), code)
-
-
 class MessageMaker:
     """Builds and serializes the messages of a drive; holds the frame ids."""
 
@@ -141,7 +52,7 @@ class MessageMaker:
         return self._types[f"{package}/msg/{kind}"](*values)
 
     def _header(self, stamp_ns: int, frame: str):
-        stamp = self._new("builtin_interfaces/Time", *divmod(int(stamp_ns), 1_000_000_000))
+        stamp = self._new("builtin_interfaces/Time", *divmod(int(stamp_ns), NS))
         return self._new("std_msgs/Header", stamp, frame)
 
     def _vector(self, values):

@@ -1,0 +1,1 @@
+"""What a ROS message means, whoever decoded it: rclpy (live) or rosbags (recordings). No ROS."""

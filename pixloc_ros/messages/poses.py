@@ -1,0 +1,101 @@
+"""Poses, twists and covariances of geometry_msgs. Every refusal is a DataError."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from pixloc_ros.core.errors import DataError
+from pixloc_ros.core.geometry import transforms
+
+#: Standard deviations of directions that a planar tool leaves open: 0.2 m and 2 deg.
+OPEN_SIGMAS = np.array([0.2] * 3 + [math.radians(2.0)] * 3)
+
+
+def pose_of(pose) -> np.ndarray:
+    """(4, 4) of a geometry_msgs/Pose. DataError: NaN, infinity, or a quaternion of no length."""
+    p, q = pose.position, pose.orientation
+    return from_numbers([p.x, p.y, p.z, q.x, q.y, q.z, q.w])
+
+
+def transform_of(transform) -> np.ndarray:
+    """(4, 4) of a geometry_msgs/Transform; refuses what `pose_of` refuses."""
+    t, q = transform.translation, transform.rotation
+    return from_numbers([t.x, t.y, t.z, q.x, q.y, q.z, q.w])
+
+
+def from_numbers(numbers: Sequence[float]) -> np.ndarray:
+    """(4, 4) of x, y, z, qx, qy, qz, qw; refuses what `pose_of` refuses."""
+    values = np.array(numbers, dtype=float)
+    if not np.isfinite(values).all():
+        raise DataError("the pose holds NaN or infinity")
+    length = np.linalg.norm(values[3:])
+    if length < 0.5:
+        raise DataError("the quaternion has no length; no rotation is (0, 0, 0, 1)")
+    return transforms.from_quaternion(values[3:] / length, values[:3])
+
+
+def twist_of(twist) -> np.ndarray:
+    """(6,) linear (m/s) and angular (rad/s) of a geometry_msgs/Twist. DataError: not finite."""
+    values = np.array([getattr(v, axis) for v in (twist.linear, twist.angular) for axis in "xyz"])
+    if not np.isfinite(values).all():
+        raise DataError("the twist holds NaN or infinity")
+    return values
+
+
+def covariance_of(values) -> np.ndarray:
+    """(6, 6) as stated, in ROS order. DataError: NaN, infinity or a negative variance."""
+    covariance = np.array(values, dtype=float).reshape(6, 6)
+    if not np.isfinite(covariance).all() or (np.diag(covariance) < 0).any():
+        raise DataError("the covariance holds NaN, infinity or a negative variance")
+    return covariance
+
+
+def start_covariance_of(values) -> np.ndarray | None:
+    """(6, 6) of a pose that somebody sets, or None where it is left open (all zeros).
+
+    A planar tool such as rviz states x, y and yaw only; open directions get `OPEN_SIGMAS`.
+    DataError: what `covariance_of` refuses, or a negative direction.
+    """
+    covariance = covariance_of(values)
+    variances = np.diag(covariance).copy()
+    if not variances.any():
+        return None
+    covariance = (covariance + covariance.T) / 2
+    covariance += np.diag(np.where(variances > 0, 0.0, OPEN_SIGMAS**2))
+    if np.linalg.eigvalsh(covariance).min() <= 0:
+        raise DataError("the covariance is no covariance: it has a negative direction")
+    return covariance
+
+
+def from_xyz_rpy(values: np.ndarray | Sequence[float]) -> np.ndarray:
+    """(..., 6) x, y, z, roll, pitch, yaw -> (..., 4, 4), turned about fixed axes (REP-103).
+
+    R = Rz(yaw) Ry(pitch) Rx(roll); metres, radians.
+    """
+    x, y, z, roll, pitch, yaw = np.moveaxis(np.asarray(values, np.float64), -1, 0)
+    (cr, sr), (cp, sp), (cy, sy) = ((np.cos(a), np.sin(a)) for a in (roll, pitch, yaw))
+    rows = [
+        cy * cp,
+        cy * sp * sr - sy * cr,
+        cy * sp * cr + sy * sr,
+        sy * cp,
+        sy * sp * sr + cy * cr,
+        sy * sp * cr - cy * sr,
+        -sp,
+        cp * sr,
+        cp * cr,
+    ]
+    R = np.stack(rows, axis=-1).reshape(*np.shape(x), 3, 3)
+    return transforms.from_Rt(R, np.stack([x, y, z], axis=-1))
+
+
+def to_xyz_rpy(T: np.ndarray) -> np.ndarray:
+    """The inverse of `from_xyz_rpy`; pitch is in [-pi/2, pi/2]."""
+    R, t = T[..., :3, :3], T[..., :3, 3]
+    roll = np.arctan2(R[..., 2, 1], R[..., 2, 2])
+    pitch = np.arctan2(-R[..., 2, 0], np.hypot(R[..., 0, 0], R[..., 1, 0]))
+    yaw = np.arctan2(R[..., 1, 0], R[..., 0, 0])
+    return np.concatenate([t, np.stack([roll, pitch, yaw], axis=-1)], axis=-1)
