@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 
 from pixloc_ros.cli.map_info import print_summary
-from pixloc_ros.cli.support import progress_bar, run_command
+from pixloc_ros.cli.support import add_rectified, progress_bar, run_command
 from pixloc_ros.core.errors import ConfigError
 from pixloc_ros.core.network import load_checkpoint
 from pixloc_ros.datasets.drive import Drive
@@ -58,6 +58,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--checkpoint", default="small", help="shipped name, folder or .tar")
     parser.add_argument("--device", default="cpu")
     drive = parser.add_argument_group("with --drive")
+    add_rectified(drive)
     drive.add_argument("--every", type=int, default=1, metavar="N", help="use every N-th frame")
     drive.add_argument(
         "--spacing",
@@ -133,7 +134,8 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 
 def _chosen_frames(arguments: argparse.Namespace) -> Drive:
     """The frames to map, as files (those that are none yet are written beside the map)."""
-    drive = read_place(arguments.drive).subset(slice(None, None, arguments.every))
+    drive = read_place(arguments.drive, arguments.image_is_rectified)
+    drive = drive.subset(slice(None, None, arguments.every))
     if arguments.spacing > 0:
         drive = drive.subset(spaced(drive.T_map_cam, arguments.spacing))
     if drive.image_dir is None:

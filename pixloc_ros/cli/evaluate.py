@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from pixloc_ros.cli.support import open_drive, open_map, progress_bar, run_command
+from pixloc_ros.cli.support import add_rectified, open_drive, open_map, progress_bar, run_command
 from pixloc_ros.core.localizer import Localizer
 from pixloc_ros.core.tracker import Tracker
 from pixloc_ros.datasets.drive import Drive
@@ -30,6 +30,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--drive", required=True, help="rosbag2 folder, image folder, or folder:session"
     )
+    add_rectified(parser)
     parser.add_argument("--checkpoint", default="small", help="shipped name, folder or .tar")
     parser.add_argument(
         "--odometry",
@@ -52,7 +53,13 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
-    drive = open_drive(arguments.drive, arguments.odometry, arguments.skip_every, arguments.seed)
+    drive = open_drive(
+        arguments.drive,
+        arguments.odometry,
+        arguments.skip_every,
+        arguments.seed,
+        arguments.image_is_rectified,
+    )
     network, feature_map, settings = open_map(
         arguments.map, arguments.checkpoint, arguments.config, arguments.device
     )

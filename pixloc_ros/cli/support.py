@@ -34,13 +34,19 @@ def shipped(name: str) -> Path:
     return next((p / name for p in places if (p / name).is_file()), Path(name))
 
 
-def open_drive(place: str, odometry: str = "recorded", skip_every: int = 0, seed: int = 0) -> Drive:
+def open_drive(
+    place: str,
+    odometry: str = "recorded",
+    skip_every: int = 0,
+    seed: int = 0,
+    rectified: bool = False,
+) -> Drive:
     """The drive at ``place`` (see ``datasets.place``) with odometry.
 
     odometry: "recorded", or "simulated" from the ground truth. skip_every: leave out the frames
-    0, n, 2n, ... (those a map was built from); 0 keeps all.
+    0, n, 2n, ... (those a map was built from); 0 keeps all. rectified: see ``read_place``.
     """
-    drive = read_place(place)
+    drive = read_place(place, rectified)
     if odometry == "simulated":
         drive = with_simulated_odometry(drive, seed=seed)
     elif drive.odometry is None:
@@ -63,6 +69,15 @@ def open_map(
     network = load_checkpoint(checkpoint, device)
     feature_map = FeatureMap.open(map_path, identity=network.identity, device=device)
     return network, feature_map, settings
+
+
+def add_rectified(parser) -> None:
+    """The flag `--image-is-rectified`, named as the node's parameter."""
+    parser.add_argument(
+        "--image-is-rectified",
+        action="store_true",
+        help="images of the bag are undistorted already: use P of camera_info, not K and D",
+    )
 
 
 @contextmanager

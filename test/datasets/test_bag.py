@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
+from pixloc_ros.cli import build_map, evaluate
 from pixloc_ros.core.errors import DataError
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.geometry.camera import Camera
@@ -15,6 +16,7 @@ from pixloc_ros.datasets.bag_reader import BagReader
 from pixloc_ros.datasets.bag_topics import BagTopics
 from pixloc_ros.datasets.dead_reckoning import interpolate_poses
 from pixloc_ros.datasets.drive import T_BODY_OPTICAL, Drive, Odometry
+from pixloc_ros.datasets.place import read_place
 from pixloc_ros.synthetic.odometry import simulate_odometry
 
 
@@ -87,6 +89,24 @@ def test_camera_models(tmp_path, model, coefficients):
     drive = make_drive(camera=camera)
     back = read_bag(write_bag(drive, tmp_path / "bag"))
     assert back.camera.to_dict() == camera.to_dict()
+
+
+def test_rectified_images_take_the_projection(tmp_path):
+    k, d = [50.0, 0, 31, 0, 51, 23, 0, 0, 1], [-0.3, 0.1, 1e-3, 0]
+    camera = Camera.from_ros("plumb_bob", 64, 48, k, d)
+    path = write_bag(make_drive(camera=camera), tmp_path / "bag")
+    raw, straight = read_place(str(path)).camera, read_place(str(path), rectified=True).camera
+    assert raw.to_dict() == camera.to_dict()
+    assert straight.model == "pinhole" and straight.f.tolist() == [50, 51]
+    with pytest.raises(DataError, match="no rosbag2 folder"):
+        read_place(str(tmp_path), rectified=True)
+
+
+@pytest.mark.parametrize("flags", [[], ["--image-is-rectified"]])
+def test_commands_that_read_bags_may_be_told_so(flags):
+    for command, needed in ((evaluate, ["--map", "m"]), (build_map, ["--out", "m"])):
+        arguments = command.parse(["--drive", "bag", *needed, *flags])
+        assert arguments.image_is_rectified is bool(flags)
 
 
 def test_metadata_suits_ros2_bag_play(tmp_path):

@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
-serialization = pytest.importorskip("rclpy.serialization")
+pytest.importorskip("rclpy")
 
 import made
+from rclpy.serialization import deserialize_message
 
 from pixloc_ros.core.errors import DataError
 from pixloc_ros.core.geometry import transforms
@@ -110,7 +111,7 @@ def live_frames(bag: Path, monkeypatch, rectified: bool):
         for _, msgtype, raw in reader.raw_messages(topic):
             package, _, name = msgtype.split("/")
             kind = getattr(importlib.import_module(f"{package}.msg"), name)
-            yield serialization.deserialize_message(bytes(raw), kind)
+            yield deserialize_message(bytes(raw), kind)
 
     monkeypatch.setattr(pipeline, "process_frame", keep)
     run = FramePipeline(None, Tracker, extrinsics, rectified, 0.0)
