@@ -152,3 +152,18 @@ def test_importing_the_package_is_cheap():
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, f"import pixloc_ros pulls in: {done.stderr}"
+
+
+def test_the_node_needs_nothing_of_evaluation():
+    pytest.importorskip("rclpy")
+    code = (
+        "import sys, pixloc_ros.ros.localizer_node; "
+        "above = [m for m in sys.modules if m.startswith(('pixloc_ros.evaluation', "
+        "'pixloc_ros.training', 'pixloc_ros.datasets', 'rosbags'))]; "
+        "sys.exit(', '.join(above) or 0)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, f"the node pulls in: {done.stderr}"

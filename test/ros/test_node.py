@@ -219,6 +219,23 @@ def test_a_pose_can_be_set_in_any_frame_and_nonsense_is_ignored(running, until, 
     assert not node._tracker.wants_pose
 
 
+@pytest.mark.parametrize("frame", ["/map", "/site"])
+def test_frame_ids_may_begin_with_a_slash(running, until, room_drive, frame):
+    robot, node = running()
+    robot.send_static("map", "site", np.eye(4))
+    robot.send_odometry(int(room_drive.stamps_ns[0]))
+
+    def accepted():
+        robot.send_pose(room_drive.T_map_base[0], 0, frame=frame)
+        return until(lambda: not node._tracker.wants_pose, 2)
+
+    assert until(accepted, 30)
+    message = robot.image(2)
+    message.header.frame_id = "/camera"
+    robot.send_frame(2, message)
+    assert until(lambda: robot.pose_at(2))
+
+
 def test_a_start_pose_belongs_to_its_stamp(running, until, room_drive):
     stamp = room_drive.odometry.stamps_ns[10] * 1e-9
     T = room_drive.T_map_base[2]  # where the robot is 0.2 s after the start
