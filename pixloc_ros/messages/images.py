@@ -68,8 +68,9 @@ ENCODINGS = (*_LAYOUTS, *_PLANAR)
 def image_of(message) -> np.ndarray:
     """uint8 (H, W, 3) RGB, or (H, W) for gray images, of an Image or a CompressedImage.
 
-    16 bits are scaled to 8 (65535 is 255). rgb8 and mono8 are not copied. DataError: an encoding
-    that is no picture, or data that is not what the message says.
+    The array may be written to; 16 bits are scaled to 8 (65535 is 255). rgb8 and mono8 are copied
+    only if the message cannot be written to (rosbags'). DataError: an encoding that is no picture,
+    or data that is not what the message says.
     """
     if hasattr(message, "format"):
         return _decompressed(message)
@@ -87,7 +88,8 @@ def image_of(message) -> np.ndarray:
     pixels = _pixels(message, layout)
     if layout.to_rgb is not None:
         pixels = _converted(pixels, layout.to_rgb, message.encoding)
-    return _eight_bits(pixels)
+    pixels = _eight_bits(pixels)
+    return pixels if pixels.flags.writeable else pixels.copy()
 
 
 def _pixels(message, layout: _Layout) -> np.ndarray:

@@ -126,9 +126,12 @@ def test_yuv_becomes_rgb(read, encoding, padding):
     np.testing.assert_array_equal(result, image_of(read(yuv("yuyv", 0)[0])))
 
 
-def test_rgb_is_not_copied(read):
-    message = read(made.image("rgb8", RGB))
-    assert np.shares_memory(image_of(message), np.frombuffer(message.data, np.uint8))
+@pytest.mark.parametrize("encoding, array", [("rgb8", RGB), ("mono8", GRAY)])
+def test_what_is_rgb_is_copied_only_where_it_cannot_be_written_to(read, encoding, array):
+    message = read(made.image(encoding, array))
+    data, result = np.frombuffer(message.data, np.uint8), image_of(message)
+    assert np.shares_memory(result, data) == data.flags.writeable
+    assert result.flags.writeable
 
 
 @pytest.mark.parametrize(
