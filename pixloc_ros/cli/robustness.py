@@ -18,12 +18,16 @@ from pixloc_ros.core.errors import ConfigError
 from pixloc_ros.core.network import Checkpoint, load_checkpoint
 from pixloc_ros.core.progress import Progress
 from pixloc_ros.evaluation.benchmark.robustness.conditions import BASIN, CONDITIONS, Condition
-from pixloc_ros.evaluation.benchmark.robustness.measure import measure
 from pixloc_ros.evaluation.benchmark.robustness.methods import METHODS, Unavailable, open_localizer
-from pixloc_ros.evaluation.benchmark.robustness.page import SceneReport, write_report
-from pixloc_ros.evaluation.benchmark.robustness.results import Results, summarize
+from pixloc_ros.evaluation.benchmark.robustness.page import (
+    Cells,
+    SceneReport,
+    details,
+    overview,
+    write_report,
+)
+from pixloc_ros.evaluation.benchmark.robustness.results import Results, measure, summarize
 from pixloc_ros.evaluation.benchmark.robustness.scenes import SCENES, open_scene
-from pixloc_ros.evaluation.benchmark.robustness.tables import Cells, details, overview
 from pixloc_ros.evaluation.report import print_table
 
 TITLES = {True: "Robustness, search around the prior", False: "Robustness, a single start"}

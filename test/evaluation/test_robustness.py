@@ -19,17 +19,17 @@ from pixloc_ros.core.feature_map import SelectionConfig
 from pixloc_ros.core.network import load_checkpoint
 from pixloc_ros.datasets.folder import write_drive
 from pixloc_ros.evaluation.benchmark.priors import Disturbance
-from pixloc_ros.evaluation.benchmark.robustness import baselines, methods, plots
+from pixloc_ros.evaluation.benchmark.robustness import baselines, methods, page
 from pixloc_ros.evaluation.benchmark.robustness.conditions import BASIN, CONDITIONS
-from pixloc_ros.evaluation.benchmark.robustness.localizers import (
+from pixloc_ros.evaluation.benchmark.robustness.methods import (
     FeatureLocalizer,
     thinned_model,
 )
-from pixloc_ros.evaluation.benchmark.robustness.measure import measure
 from pixloc_ros.evaluation.benchmark.robustness.results import (
     Cell,
     Measurement,
     Results,
+    measure,
     summarize,
     wilson,
 )
@@ -264,7 +264,7 @@ def test_the_basin_is_brightest_where_the_recall_is_highest():
     """Cells of the heat map stand in the order of shift and turn."""
     full, none = (Cell(10, (share,) * 3, 0.1, 0.1, 10.0) for share in (1.0, 0.0))
     cells = {c: {"gray": full if c.prior.metres < 1 else none} for c in BASIN}
-    picture = cv2.imdecode(np.frombuffer(plots.basin_plot(cells), np.uint8), cv2.IMREAD_COLOR)
+    picture = cv2.imdecode(np.frombuffer(page.basin_plot(cells), np.uint8), cv2.IMREAD_COLOR)
     blue, green, red = np.moveaxis(picture.astype(int), -1, 0)
     yellow = np.nonzero((red > 230) & (green > 200) & (blue < 80))[1]  # viridis at its top
     violet = np.nonzero((red < 80) & (green < 20) & (blue > 70))[1]  # ... and at its bottom

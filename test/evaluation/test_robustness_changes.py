@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from pixloc_ros.core.geometry import transforms
-from pixloc_ros.evaluation.benchmark.robustness.changes import CHANGES
 from pixloc_ros.evaluation.benchmark.robustness.conditions import (
     BASIN,
+    CHANGES,
     CONDITIONS,
     changed,
     start_pose,

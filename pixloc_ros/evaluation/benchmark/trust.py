@@ -42,7 +42,7 @@ class Prior:
         return (self.said or self.off).covariance()
 
 
-#: Changes of the image (`robustness/changes.py`), and of what is said of the camera.
+#: Changes of the image (`robustness/conditions.py`), and of what is said of the camera.
 IMAGES = ("none", "night", "occlusion", "motion_blur", "illumination")
 CALIBRATIONS = ("focal length 5 % off", "principal point 40 px off")
 ELSEWHERE = "image of elsewhere"

@@ -1,25 +1,32 @@
-"""The rows of the comparison by name, and how each is made for a scene."""
+"""The ways to localize that are compared: features aligned with the map, and SIFT + PnP."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 
+from pixloc_ros.core.config import to_dict
 from pixloc_ros.core.errors import ConfigError
+from pixloc_ros.core.feature_map import FeatureMap
+from pixloc_ros.core.frame import Frame
+from pixloc_ros.core.geometry.camera import Camera
 from pixloc_ros.core.image import prepare_image
+from pixloc_ros.core.localizer import Localizer, LocalizerConfig
 from pixloc_ros.core.network import Checkpoint
 from pixloc_ros.core.progress import Progress
+from pixloc_ros.core.rig import Features
+from pixloc_ros.evaluation.benchmark.priors import Disturbance, single_start
 from pixloc_ros.evaluation.benchmark.robustness import baselines
-from pixloc_ros.evaluation.benchmark.robustness.localizers import (
-    FeatureLocalizer,
-    Method,
-    SiftLocalizer,
-)
-from pixloc_ros.evaluation.benchmark.robustness.scenes import Scene, open_map
+from pixloc_ros.evaluation.benchmark.robustness.scenes import Scene, open_map, thinned
 from pixloc_ros.mapping.colmap import read_model
 from pixloc_ros.mapping.images import read_image
+from pixloc_ros.mapping.model import SfmModel
 from pixloc_ros.mapping.plan import BuildOptions
+from pixloc_ros.mapping.sift_pnp import SiftPnp
 
 #: Name -> title. The first are networks that the map is built with.
 METHODS = {
@@ -33,6 +40,110 @@ METHODS = {
 
 class Unavailable(Exception):
     """A method cannot be run here; the message says why."""
+
+
+#: Steps that a level may take when it starts from a single pose, as in the official solver.
+SINGLE_START_STEPS = 100
+
+
+class Method(Protocol):
+    """settings: all that its answers depend on besides scene and query, in words."""
+
+    settings: str
+
+    def look(self, image: np.ndarray) -> Any:
+        """What is computed once per image, whatever the priors."""
+
+    def localize(
+        self, seen: Any, camera: Camera, start: np.ndarray, prior: Disturbance, keep_every: int
+    ) -> np.ndarray | None:
+        """T_map_cam (4, 4) from a start T_map_cam that is off by about `prior`, or None.
+
+        keep_every: only one in so many references of the map may be used.
+        """
+
+    def reference_poses(self, keep_every: int) -> np.ndarray:
+        """T_map_cam (M, 4, 4) of the references then in use."""
+
+
+class FeatureLocalizer:
+    """Alignment with the map, without gates.
+
+    with_search: as from an uncertain pose, with many hypotheses drawn from the prior's covariance,
+    which also takes part in the alignment. Otherwise the official way: one start at the prior, up
+    to 100 steps a level, without the prior.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        feature_map: FeatureMap,
+        with_search: bool,
+        config: LocalizerConfig = LocalizerConfig(),
+    ) -> None:
+        if not with_search:
+            steps = (SINGLE_START_STEPS,) * len(checkpoint.aligner.iterations)
+            config = single_start(config, {"iterations": steps})
+        self._checkpoint, self._config = checkpoint, config
+        self._localizers = {1: Localizer(checkpoint, feature_map, config)}
+        damping = checkpoint.net.damping().tolist()
+        aligner = to_dict(self._localizers[1].aligner)
+        used = {**to_dict(config), "aligner": aligner}
+        self.settings = f"{checkpoint.identity} {damping} {with_search} {used}"
+
+    def look(self, image: np.ndarray) -> tuple[np.ndarray, Features]:
+        return image, self._localizers[1].look(image)
+
+    def localize(
+        self,
+        seen: tuple[np.ndarray, Features],
+        camera: Camera,
+        start: np.ndarray,
+        prior: Disturbance,
+        keep_every: int,
+    ) -> np.ndarray | None:
+        image, features = seen
+        frame = Frame(0, image, camera, np.eye(4))
+        fix = self._localizer(keep_every).localize(features, frame, start, prior.covariance())
+        return None if fix.failure else fix.T_map_base
+
+    def reference_poses(self, keep_every: int) -> np.ndarray:
+        return self._localizer(keep_every).map.keyframe_poses()
+
+    def _localizer(self, keep_every: int) -> Localizer:
+        if keep_every not in self._localizers:
+            few = thinned(self._localizers[1].map, keep_every)
+            self._localizers[keep_every] = Localizer(self._checkpoint, few, self._config)
+        return self._localizers[keep_every]
+
+
+class SiftLocalizer:
+    """SIFT key points of the query matched with those of the nearest references, then PnP."""
+
+    settings = "SIFT + PnP 1"
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene, self._model = scene, read_model(scene.model_dir)
+        self._ways: dict[int, SiftPnp] = {}
+
+    def look(self, image: np.ndarray) -> np.ndarray:
+        return image
+
+    def localize(
+        self,
+        seen: np.ndarray,
+        camera: Camera,
+        start: np.ndarray,
+        prior: Disturbance,
+        keep_every: int,
+    ) -> np.ndarray | None:
+        if keep_every not in self._ways:
+            model = thinned_model(self._model, keep_every)
+            self._ways[keep_every] = SiftPnp(model, self._scene.image_dir)
+        return self._ways[keep_every].localize(seen, camera, start)
+
+    def reference_poses(self, keep_every: int) -> np.ndarray:
+        return thinned_model(self._model, keep_every).T_world_cam
 
 
 def open_localizer(
@@ -68,3 +179,19 @@ def _checkpoint(method: str, scene: Scene, ours: Checkpoint) -> Checkpoint:
 def _first_reference(scene: Scene) -> torch.Tensor:
     image = read_image(scene.image_dir / read_model(scene.model_dir).names[0])
     return prepare_image(image, BuildOptions().resize)[0]
+
+
+def thinned_model(model: SfmModel, keep_every: int) -> SfmModel:
+    """The same points, observed by one in `keep_every` images in the order of names."""
+    rows = np.argsort(model.names)[::keep_every]
+    rows.sort()
+    seen = np.isin(model.observation_image, rows)
+    return replace(
+        model,
+        names=tuple(model.names[i] for i in rows),
+        camera_of=model.camera_of[rows],
+        T_world_cam=model.T_world_cam[rows],
+        observation_image=np.searchsorted(rows, model.observation_image[seen]),
+        observation_point=model.observation_point[seen],
+        observation_xy=model.observation_xy[seen],
+    )
