@@ -44,8 +44,6 @@ ARGUMENTS = (
     ("odom", "odom", "odometry topic"),
     ("rviz", "false", "open rviz: true or false"),
 )
-
-
 #: Hz of /clock: above the 50 Hz at which robot_localization's filters run on it.
 CLOCK_RATE = 100
 #: What Fast DDS reads its settings from. Its own lose images of more than half a megabyte.

@@ -90,8 +90,10 @@ def ends_on_interrupt(name: str) -> Iterator[None]:
     before = signal.getsignal(signal.SIGINT)
     if before is signal.default_int_handler:  # a process in the background ignores it
         signal.signal(signal.SIGINT, lambda *_: _end(name))
-    yield
-    signal.signal(signal.SIGINT, before)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _end(name: str) -> None:

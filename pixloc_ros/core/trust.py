@@ -20,6 +20,7 @@ FORMAT_VERSION = 1
 FILE = "trust.json"
 #: Keeps logarithms of shares and lengths finite.
 _TINY = 0.01
+_LEAST_STD = 1e-6  # m
 
 
 def evidence(fix: Fix) -> dict[str, float]:
@@ -28,10 +29,10 @@ def evidence(fix: Fix) -> dict[str, float]:
     contrast: logarithm of the share of inliers over the highest share at random poses about it.
     residual: median residual less that at random poses. cost: mean robust feature cost. points:
     logarithm of their number. std: logarithm of the largest position std (m) that the image alone
-    gives. step: logarithm of the step that the image asks
-    for, in such stds.
+    gives. step: logarithm of the step that the image asks for, in such stds.
     """
-    std = math.sqrt(max(fix.image_covariance.diagonal()[:3]))
+    # Features that fit without any residual leave no variance at all.
+    std = math.sqrt(max(float(fix.image_covariance.diagonal()[:3].max()), _LEAST_STD**2))
     return {
         "contrast": math.log((fix.share + _TINY) / (fix.chance_share + _TINY)),
         "residual": fix.residual - fix.chance_residual,
@@ -84,7 +85,8 @@ def read_trust(folder: Path, identity: str) -> TrustModel | None:
     if version != FORMAT_VERSION or owner != identity:
         raise CheckpointError(
             f"{file}: of format version {version} for checkpoint {owner[:12]}, expected "
-            f"{FORMAT_VERSION} for {identity[:12]}; fit it anew with `benchmark trust --fit`"
+            f"{FORMAT_VERSION} for {identity[:12]}; remove it, then fit one with "
+            "`benchmark trust --fit`"
         )
     return model
 

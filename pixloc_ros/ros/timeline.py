@@ -60,5 +60,6 @@ class Timeline:
         if self._jump is None:
             return False
         last_old, first_new, jumped = self._jump
+        newest = max(self._newest.values(), default=first_new)
         late = self._steady() - jumped < GRACE_S
-        return late and abs(stamp_ns - last_old) < abs(stamp_ns - first_new)
+        return late and abs(stamp_ns - last_old) < abs(stamp_ns - newest)

@@ -5,10 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
+from pixloc_ros.core.alignment import AlignerConfig
 from pixloc_ros.core.errors import CheckpointError
 from pixloc_ros.core.frame import Fix
-from pixloc_ros.core.network import load_checkpoint
+from pixloc_ros.core.network import PixLocNet, load_checkpoint, save_checkpoint
 from pixloc_ros.core.trust import FILE, TrustModel, evidence, read_trust, write_trust
 
 MODEL = TrustModel({"contrast": (1.0, 0.5, 2.0), "cost": (0.07, 0.01, -1.0)}, bias=0.3)
@@ -42,6 +44,25 @@ def test_a_better_fit_is_more_probable_and_a_failure_impossible():
     assert MODEL.probability(replace(GOOD, share=0.06)) < MODEL.probability(GOOD)
     assert MODEL.probability(Fix.none("no map points in view of the prior")) == 0
     assert MODEL.probability(replace(GOOD, cost=float("nan"))) == 0
+
+
+def test_a_fix_without_variance_or_in_view_of_nothing_raises_nothing():
+    nothing = np.zeros((6, 6))
+    assert 0 <= MODEL.probability(replace(GOOD, image_covariance=nothing)) <= 1
+    unknown = np.diag(np.full(6, np.inf))
+    assert 0 <= MODEL.probability(replace(GOOD, image_covariance=unknown)) <= 1
+    blind = dict(share=np.nan, chance_share=0.0, residual=np.nan, chance_residual=np.nan)
+    assert MODEL.probability(replace(GOOD, **blind)) == 0
+
+
+def test_new_weights_leave_no_model_of_the_old_ones(tmp_path):
+    torch.manual_seed(0)
+    net = PixLocNet("small", pad=1)
+    identity = save_checkpoint(net, tmp_path, AlignerConfig(), {})
+    write_trust(tmp_path, identity, MODEL, {})
+    assert load_checkpoint(tmp_path).trust is not None
+    save_checkpoint(PixLocNet("small", pad=1), tmp_path, AlignerConfig(), {})
+    assert load_checkpoint(tmp_path).trust is None
 
 
 def test_a_file_goes_with_its_checkpoint_only(tmp_path):

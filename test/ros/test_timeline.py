@@ -58,6 +58,13 @@ def test_two_jumps_are_two_beginnings(timeline, steady):
     assert tell(timeline, "odometry") is Moment.CURRENT
 
 
+def test_a_bag_that_loops_faster_than_messages_can_be_late_loses_none(timeline, steady):
+    assert tell(timeline, "odometry") is Moment.BEGINNING
+    for stamp in range(NEW + SECOND, OLD - SECOND, SECOND):
+        steady.now += 0.01
+        assert timeline.stamp("odometry", stamp) is Moment.CURRENT
+
+
 def test_messages_a_little_out_of_order_are_no_jump(timeline):
     assert timeline.stamp("odometry", OLD - SECOND // 4) is Moment.CURRENT
     assert timeline.stamp("odometry", OLD + SECOND) is Moment.CURRENT

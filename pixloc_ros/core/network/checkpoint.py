@@ -22,6 +22,7 @@ from pixloc_ros.core.config import from_dict, to_dict
 from pixloc_ros.core.errors import CheckpointError
 from pixloc_ros.core.network.model import PixLocNet
 from pixloc_ros.core.network.official import official_aligner, official_content, read_official
+from pixloc_ros.core.trust import FILE as TRUST_FILE
 from pixloc_ros.core.trust import TrustModel, read_trust
 
 FORMAT_VERSION = 1
@@ -118,6 +119,7 @@ def save_checkpoint(
     partial = folder / f".partial-{os.getpid()}"
     partial.write_bytes(save(state))
     os.replace(partial, folder / "weights.safetensors")
+    (folder / TRUST_FILE).unlink(missing_ok=True)  # it belonged to the weights that were there
     partial.write_text(json.dumps(description, indent=2) + "\n")
     os.replace(partial, folder / "checkpoint.json")
     return identity

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from pixloc_ros.core.frame import Fix, Frame
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.geometry.camera import Camera
 from pixloc_ros.core.localizer import Localizer
+from pixloc_ros.core.progress import Progress
 from pixloc_ros.core.tracker import GateConfig, judge
 from pixloc_ros.core.trust import TrustModel, evidence
 from pixloc_ros.evaluation.benchmark.priors import Disturbance
@@ -114,7 +115,7 @@ def gather(
     scene: Scene,
     foreign: Scene,
     seed: int = 0,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[Trial]:
     """All trials of a scene. foreign: images of elsewhere are its queries."""
     trials, queries = [], scene.queries
