@@ -24,7 +24,7 @@ from pixloc_ros.core.chance import ChanceConfig, against_chance
 from pixloc_ros.core.config import from_dict, to_dict
 from pixloc_ros.core.covariance import body_covariance, tangent_covariance, tangent_information
 from pixloc_ros.core.feature_map import FeatureMap, SelectionConfig, VisiblePoints
-from pixloc_ros.core.frame import Fix, Frame, PointView
+from pixloc_ros.core.frame import Fix, Frame
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.geometry.camera import Camera
 from pixloc_ros.core.geometry.pose import Pose
@@ -132,12 +132,16 @@ class Localizer:
             problems = self.map.problems or ["no map points in view of the prior"]
             return Fix.none("; ".join(problems), watch.stop(rig.features))
         with watch("align"):
-            fix, row = self._choose(rig, places)
-        views: tuple[PointView, ...] = ()
-        if with_views:
-            chosen = next(place for place in places if place.number == fix.place)
-            views = rig.views(chosen.points, chosen.alignment, row)
-        return replace(fix, views=views, timings_ms=watch.stop(rig.features))
+            place, row, runner_up = self._choose(places)
+            fix = self._fix(rig, place, row)
+        views = rig.views(place.points, place.alignment, row) if with_views else ()
+        return replace(
+            fix,
+            runner_up=runner_up,
+            hypotheses=sum(place.hypotheses for place in places),
+            views=views,
+            timings_ms=watch.stop(rig.features),
+        )
 
     def warm_up(self, width: int, height: int) -> None:
         """Localize an empty image of that size where the map begins, and forget it: what is done
@@ -171,25 +175,43 @@ class Localizer:
         aligned = search(problem, start, spread, count, self.aligner, settings, prior)
         return problem, aligned, count
 
-    def _choose(self, rig: Rig, places: list[_Place]) -> tuple[Fix, int]:
-        """The pose of the highest score, and its row among those of its place."""
-        fixes = [(fix, row) for place in places for row, fix in enumerate(self._fixes(rig, place))]
-        best, row = max(fixes, key=lambda pair: pair[0].score)
-        elsewhere = [fix.score for fix, _ in fixes if self._apart(fix, best)]
-        count = sum(place.hypotheses for place in places)
-        return replace(best, runner_up=max(elsewhere, default=0.0), hypotheses=count), row
+    def _choose(self, places: list[_Place]) -> tuple[_Place, int, float]:
+        """Place and row of the pose of the highest score, and the highest score of one that came
+        to rest elsewhere: further away than a single start reaches.
 
-    def _fixes(self, rig: Rig, place: _Place) -> Iterator[Fix]:
-        """The poses of a place with their covariances; the one copy from the device."""
-        config, aligned = self.config, place.alignment
+        A pose that is the only one is not looked at, which would wait for the device.
+        """
+        if len(places) == 1 and len(places[0].alignment.score) == 1:
+            return places[0], 0, 0.0
+        found = [
+            (score, place, row, place.T_map_rig(matrix))
+            for place in places
+            for row, (score, matrix) in enumerate(
+                zip(
+                    place.alignment.score.tolist(),
+                    place.alignment.T_rig_map.matrix().cpu().double().numpy(),
+                )
+            )
+        ]
+        _, place, row, best = max(found, key=lambda pose: pose[0])
+        limits, runner_up = self.config.search, 0.0
+        for score, _, _, other in found:
+            metres, radians = transforms.pose_error(other, best)
+            if metres > limits.std_m or math.degrees(radians) > limits.std_deg:
+                runner_up = max(runner_up, score)
+        return place, row, runner_up
+
+    def _fix(self, rig: Rig, place: _Place, row: int) -> Fix:
+        """One pose of a place with its covariances and evidence; the one copy from the device."""
+        config, aligned = self.config, place.alignment[row : row + 1]
         inliers = aligned.valid & (aligned.residuals < config.inlier_residual)
         chance = against_chance(
             place.problem, aligned.T_rig_map, config.inlier_residual, self.aligner, config.chance
         )
         columns = (
-            aligned.T_rig_map.matrix().flatten(1),
-            tangent_covariance(aligned, config.covariance_scale).flatten(1),
-            tangent_covariance(aligned, config.covariance_scale, with_prior=False).flatten(1),
+            aligned.T_rig_map.matrix(),
+            tangent_covariance(aligned, config.covariance_scale),
+            tangent_covariance(aligned, config.covariance_scale, with_prior=False),
             aligned.step_left.unflatten(1, (2, 3)).norm(dim=-1),
             aligned.image_step.unflatten(1, (2, 3)).norm(dim=-1),
             torch.stack(
@@ -205,48 +227,40 @@ class Localizer:
                 -1,
             ),
         )
-        ends = np.cumsum([column.shape[1] for column in columns])[:-1]
-        numbers = torch.cat([column.float() for column in columns], 1).cpu().double().numpy()
-        for values in numbers:
-            T_rig_map, *covariances, step_left, image_step, rest = np.split(values, ends)
-            failed, num_points, num_inliers, cost, converged, score, *chance = rest.tolist()
-            T_map_rig = transforms.inverse(transforms.orthonormal(T_rig_map.reshape(4, 4)))
-            T_map_rig[:3, 3] += place.points[0].origin
-            T_map_base = T_map_rig @ transforms.inverse(rig.T_base_rig)
-            covariance, image_covariance = (
-                body_covariance(c.reshape(6, 6), T_map_rig, rig.T_base_rig)
-                + config.map_covariance()
-                for c in covariances
-            )
-            share, chance_share, residual, chance_residual = chance
-            fix = Fix(
-                T_map_base,
-                covariance,
-                image_covariance,
-                failure=FAILED if failed else "",
-                place=place.number,
-                update=transforms.error6(T_map_base, place.T_map_base),
-                num_points=int(num_points),
-                num_inliers=int(num_inliers),
-                cost=cost,
-                converged=bool(converged),
-                step_left=tuple(step_left.tolist()),
-                image_step=tuple(image_step.tolist()),
-                score=score,
-                share=share,
-                chance_share=chance_share,
-                residual=residual,
-                chance_residual=chance_residual,
-            )
-            if self._trust is not None:
-                fix = replace(fix, probability=self._trust.probability(fix))
-            yield fix
-
-    def _apart(self, one: Fix, other: Fix) -> bool:
-        """Whether two poses are further apart than a single start reaches."""
-        metres, radians = transforms.pose_error(one.T_map_base, other.T_map_base)
-        limits = self.config.search
-        return bool(metres > limits.std_m or math.degrees(radians) > limits.std_deg)
+        flat = [column.flatten() for column in columns]
+        ends = np.cumsum([len(column) for column in flat])[:-1]
+        numbers = torch.cat([column.float() for column in flat]).cpu().double().numpy()
+        T_rig_map, *covariances, step_left, image_step, rest = np.split(numbers, ends)
+        failed, num_points, num_inliers, cost, converged, score, *chance = rest.tolist()
+        T_map_rig = place.T_map_rig(T_rig_map.reshape(4, 4))
+        T_map_base = T_map_rig @ transforms.inverse(rig.T_base_rig)
+        covariance, image_covariance = (
+            body_covariance(c.reshape(6, 6), T_map_rig, rig.T_base_rig) + config.map_covariance()
+            for c in covariances
+        )
+        share, chance_share, residual, chance_residual = chance
+        fix = Fix(
+            T_map_base,
+            covariance,
+            image_covariance,
+            failure=FAILED if failed else "",
+            place=place.number,
+            update=transforms.error6(T_map_base, place.T_map_base),
+            num_points=int(num_points),
+            num_inliers=int(num_inliers),
+            cost=cost,
+            converged=bool(converged),
+            step_left=tuple(step_left.tolist()),
+            image_step=tuple(image_step.tolist()),
+            score=score,
+            share=share,
+            chance_share=chance_share,
+            residual=residual,
+            chance_residual=chance_residual,
+        )
+        if self._trust is not None:
+            fix = replace(fix, probability=self._trust.probability(fix))
+        return fix
 
 
 @dataclass(frozen=True)
@@ -259,6 +273,12 @@ class _Place:
     problem: Problem
     alignment: Alignment
     hypotheses: int
+
+    def T_map_rig(self, T_rig_map: np.ndarray) -> np.ndarray:
+        """(4, 4) in the map from an aligned pose, which counts from the points' origin."""
+        T_map_rig = transforms.inverse(transforms.orthonormal(T_rig_map))
+        T_map_rig[:3, 3] += self.points[0].origin
+        return T_map_rig
 
 
 def _several(value: Any) -> Sequence[Any]:
