@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -38,6 +39,21 @@ class PointView:
     valid: np.ndarray
 
 
+class CameraError(NamedTuple):
+    """What an image says of its own camera, with standard deviations; shares of the focal length.
+
+    focal: logarithm of the true focal length over the one said. x, y: how far to the right and
+    below the true principal point lies.
+    """
+
+    focal: float
+    x: float
+    y: float
+    focal_std: float
+    x_std: float
+    y_std: float
+
+
 @dataclass(frozen=True)
 class Fix:
     """Where the map says that the robot is, with the evidence for and against it.
@@ -62,7 +78,8 @@ class Fix:
     score: sum of the robust weights of the points; runner_up: score of the best other pose of the
     search that came to rest elsewhere (further away than a single start reaches), 0 if there is
     none. hypotheses: starting poses, all places together.
-    views: the points in each image, if asked for. timings_ms: "network", "points", "align",
+    views: the points in each image, and cameras: what each says of its camera, if asked for.
+    timings_ms: "network", "points", "align",
     "total".
     """
 
@@ -87,6 +104,7 @@ class Fix:
     runner_up: float = 0.0
     hypotheses: int = 0
     views: tuple[PointView, ...] = ()
+    cameras: tuple[CameraError, ...] = ()
     timings_ms: dict[str, float] = field(default_factory=dict)
 
     @classmethod

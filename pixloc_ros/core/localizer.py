@@ -24,7 +24,7 @@ from pixloc_ros.core.chance import ChanceConfig, against_chance
 from pixloc_ros.core.config import from_dict, to_dict
 from pixloc_ros.core.covariance import body_covariance, tangent_covariance, tangent_information
 from pixloc_ros.core.feature_map import FeatureMap, SelectionConfig, VisiblePoints
-from pixloc_ros.core.frame import Fix, Frame
+from pixloc_ros.core.frame import CameraError, Fix, Frame
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.geometry.camera import Camera
 from pixloc_ros.core.geometry.pose import Pose
@@ -32,6 +32,7 @@ from pixloc_ros.core.image import prepare_image
 from pixloc_ros.core.network import Checkpoint
 from pixloc_ros.core.places import SearchConfig, search
 from pixloc_ros.core.rig import Features, Rig
+from pixloc_ros.core.self_calibration import SelfCalibrationConfig, self_calibrate
 
 #: With and without a search, each more than once: torch optimises a recording at its second use.
 WARM_UP_VARIANCES = (1.0, 1.0, 1e-4, 1e-4)
@@ -60,6 +61,7 @@ class LocalizerConfig:
     selection: SelectionConfig = field(default_factory=SelectionConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
     chance: ChanceConfig = field(default_factory=ChanceConfig)
+    self_calibration: SelfCalibrationConfig = field(default_factory=SelfCalibrationConfig)
     aligner: dict[str, Any] = field(default_factory=dict, metadata={"of": AlignerConfig})
 
     def map_covariance(self) -> np.ndarray:
@@ -108,6 +110,7 @@ class Localizer:
         prior: np.ndarray,
         covariance: np.ndarray,
         with_views: bool = False,
+        with_cameras: bool = False,
     ) -> Fix:
         """Align a frame with the map, from where it is believed to be.
 
@@ -115,7 +118,8 @@ class Localizer:
         prior: T_map_base (4, 4), or (P, 4, 4) for as many places, of which the one with the
         highest score is taken. covariance: its own, (6, 6) or (P, 6, 6) in ROS order; a prior less
         certain than what a single start can take is searched around. with_views: also return
-        where the points fall in the images.
+        where the points fall in the images. with_cameras: also what the images say of their
+        cameras, which takes about as long as an alignment.
         """
         rig = Rig(_several(features), _several(frame), self.device)
         priors = list(zip(prior.reshape(-1, 4, 4), covariance.reshape(-1, 6, 6)))
@@ -134,9 +138,11 @@ class Localizer:
         with watch("align"):
             place, row, runner_up = self._choose(places)
             fix = self._fix(rig, place, row)
+            cameras = self._cameras(place, row) if with_cameras else ()
         views = rig.views(place.points, place.alignment, row) if with_views else ()
         return replace(
             fix,
+            cameras=cameras,
             runner_up=runner_up,
             hypotheses=sum(place.hypotheses for place in places),
             views=views,
@@ -261,6 +267,12 @@ class Localizer:
         if self._trust is not None:
             fix = replace(fix, probability=self._trust.probability(fix))
         return fix
+
+    def _cameras(self, place: _Place, row: int) -> tuple[CameraError, ...]:
+        """What the images say of their cameras from that pose."""
+        pose = place.alignment.T_rig_map[row : row + 1]
+        shift, std = self_calibrate(place.problem, pose, self.aligner, self.config.self_calibration)
+        return tuple(CameraError(*a, *b) for a, b in zip(shift.tolist(), std.tolist()))
 
 
 @dataclass(frozen=True)

@@ -144,3 +144,27 @@ def test_the_aligner_is_the_checkpoints_unless_told_otherwise(network, localizer
     assert not fix.converged and fix.step_left[0] > 1e-4
     with pytest.raises(ConfigError, match="unknown key 'steps'"):
         Localizer(network, localizer.map, LocalizerConfig(aligner={"steps": 3}))
+
+
+@pytest.mark.parametrize(
+    "focal, x, y", [(0.0, 0.0, 0.0), (0.05, 0.0, 0.0), (-0.03, 0.0, 0.0), (0.0, 0.06, -0.02)]
+)
+def test_the_image_tells_how_far_its_camera_is_off(localizer, seen, focal, x, y):
+    """The camera that is said is the true one, changed; the error leads back to the truth."""
+    features, frame = seen
+    true = frame.camera
+    said = replace(true, f=true.f * np.exp(-focal), c=true.c - true.f * true.f.new_tensor([x, y]))
+    frame = replace(frame, camera=said)
+    fix = localizer.localize(features, frame, T_TRUE @ OFF, NEAR, with_cameras=True)
+    (error,) = fix.cameras
+    assert error[:3] == pytest.approx((focal, x, y), abs=0.005)
+    assert all(0 < std < 0.005 for std in error[3:])
+
+
+def test_each_camera_of_a_rig_is_told_of_its_own(localizer, seen):
+    beside = transforms.exp(np.array([0.0, 0.3, 0, 0, 0, 0.3])) @ textured_room.T_BASE_CAM
+    second = frame_of(T_TRUE, beside)
+    features = [seen[0], localizer.look(second.image)]
+    long = replace(second, camera=replace(second.camera, f=second.camera.f * np.exp(0.04)))
+    fix = localizer.localize(features, [seen[1], long], T_TRUE @ OFF, NEAR, with_cameras=True)
+    assert [error.focal for error in fix.cameras] == pytest.approx([0.0, -0.04], abs=0.006)

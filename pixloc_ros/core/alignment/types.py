@@ -64,6 +64,26 @@ class Problem:
         """The same on the finest level alone, with the first `points` points of each camera."""
         return self._part(slice(0, 1), points)
 
+    def fine(self, points: int) -> Problem:
+        """The same on the two finest levels, with the first `points` points of each camera."""
+        return self._part(slice(0, 2), points)
+
+    def halves(self, points: int) -> Problem:
+        """The first `points` points of each camera in two problems (2) that share none of them:
+        those of even and of odd number."""
+        first = self._part(slice(None), points - points % 2)
+
+        def split(values: Tensor) -> Tensor:
+            count = values.shape[2] // 2 * 2
+            return torch.cat((values[:, :, :count:2], values[:, :, 1:count:2]))
+
+        return replace(
+            first,
+            points=split(first.points),
+            mask=split(first.mask),
+            reference=[ReferenceLevel(*(split(part) for part in r)) for r in first.reference],
+        )
+
     def _part(self, levels: slice, points: int) -> Problem:
         return replace(
             self,
