@@ -25,5 +25,12 @@ def process_frame(
     if isinstance(prior, FrameResult):
         return prior
     features = localizer.look(frame.image)
-    fix = localizer.localize(features, frame, prior.T_map_base, prior.covariance, with_view)
+    fix = localizer.localize(
+        features,
+        frame,
+        prior.T_map_base,
+        prior.covariance,
+        with_views=with_view,
+        with_cameras=prior.with_cameras,
+    )
     return tracker.update(prior, fix)

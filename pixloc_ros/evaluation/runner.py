@@ -45,6 +45,7 @@ def run_drive(
     tracker: Tracker,
     drive: Drive,
     initial: str | np.ndarray = "ground_truth",
+    covariance: np.ndarray | None = None,
     progress: Progress | None = None,
     with_view: Collection[int] = (),
 ) -> RunResult:
@@ -55,6 +56,7 @@ def run_drive(
 
     Args:
         initial: T_map_base (4, 4) at the first frame, or "ground_truth" to take the drive's own.
+        covariance: of that pose, (6, 6) in ROS order; without one, that of a pose clicked in rviz.
         with_view: indices of frames whose results shall carry the points for an overlay.
     """
     if drive.odometry is None:
@@ -65,7 +67,7 @@ def run_drive(
         initial = drive.T_map_base[0]
 
     tracker.reset()
-    tracker.set_pose(int(drive.stamps_ns[0]), initial)
+    tracker.set_pose(int(drive.stamps_ns[0]), initial, covariance)
     odometry, fed, results = drive.odometry, 0, []
     begin = time.perf_counter()
     for i, stamp_ns in enumerate(drive.stamps_ns.tolist()):

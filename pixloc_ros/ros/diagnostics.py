@@ -75,7 +75,7 @@ def lifecycle_status(name: str, state: str, error: str, map_text: str) -> Diagno
 def pose_status(name: str, statistics: Statistics, state: TrackState) -> DiagnosticStatus:
     """How far the pose can be trusted, and why."""
     result = statistics.result
-    message = state.value
+    level, message = STATE_LEVELS[state], state.value
     if state is TrackState.UNINITIALIZED:
         message = "no initial pose: send initialpose, or set set_initial_pose"
     elif state is TrackState.LOST:
@@ -93,18 +93,22 @@ def pose_status(name: str, statistics: Statistics, state: TrackState) -> Diagnos
             inliers=result.fix.num_inliers,
             cost=result.fix.cost,
             probability=result.fix.probability,
+            calibration=result.suspicion or "as said",
             correction_m=result.fix.correction[0],
             correction_deg=math.degrees(result.fix.correction[1]),
         )
         if result.reasons and state in (TrackState.COASTING, TrackState.LOST):
             message += f" ({result.reasons[0]})"
+        if result.suspicion:
+            level = max(level, WARN)
+            message += f"; check the camera's calibration: {result.suspicion}"
         if result.covariance is not None:
             std = np.sqrt(np.diag(result.covariance))
             values.update(
                 std_x_m=std[0], std_y_m=std[1], std_z_m=std[2], std_yaw_deg=math.degrees(std[5])
             )
     values.update({f"rejected: {why}": n for why, n in statistics.rejections.most_common(8)})
-    return _status(name, STATE_LEVELS[state], message, **values)
+    return _status(name, level, message, **values)
 
 
 def inputs_status(

@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pixloc_ros.core.feature_map import FeatureMap
 from pixloc_ros.core.frame import Fix, PointView
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.geometry.camera import Camera
+from pixloc_ros.core.localizer import Localizer
+from pixloc_ros.core.network import load_checkpoint
 from pixloc_ros.core.tracker import FrameResult, OdometryBuffer, Prediction, TrackState
 from pixloc_ros.datasets.drive import T_BODY_OPTICAL, Drive, Odometry
 
@@ -104,6 +107,13 @@ class NoisyTracker:
         return FrameResult(
             stamp_ns, TrackState.TRACKING, True, fix.T_map_base, fix.covariance, np.eye(4), (), fix
         )
+
+
+@pytest.fixture(scope="session")
+def room_localizer(room_map) -> Localizer:
+    """The shipped network in the map of the room."""
+    network = load_checkpoint("small")
+    return Localizer(network, FeatureMap.open(room_map, network.identity))
 
 
 @pytest.fixture

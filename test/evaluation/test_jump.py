@@ -5,21 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pixloc_ros.core.feature_map import FeatureMap
 from pixloc_ros.core.geometry import transforms
-from pixloc_ros.core.localizer import Localizer
-from pixloc_ros.core.network import load_checkpoint
 from pixloc_ros.core.tracker import Tracker
 from pixloc_ros.datasets.drive import Odometry
 from pixloc_ros.evaluation.runner import run_drive
 
 AT = 10
-
-
-@pytest.fixture(scope="module")
-def localizer(room_map):
-    network = load_checkpoint("small")
-    return Localizer(network, FeatureMap.open(room_map, network.identity))
 
 
 def jumping(drive, jump: np.ndarray):
@@ -32,10 +23,10 @@ def jumping(drive, jump: np.ndarray):
 
 
 @pytest.mark.parametrize("x, y", [(1.5, 0.0), (-1.0, 1.0), (0.0, -2.0)])
-def test_a_jump_is_neither_believed_nor_followed_for_long(localizer, room_drive, x, y):
+def test_a_jump_is_neither_believed_nor_followed_for_long(room_localizer, room_drive, x, y):
     jump = transforms.exp(np.array([x, y, 0.0, 0.0, 0.0, 0.05]))
     drive = jumping(room_drive.subset(range(20)), jump)
-    results = run_drive(localizer, Tracker(), drive).results
+    results = run_drive(room_localizer, Tracker(), drive).results
     metres = [transforms.pose_error(r.T_map_base, T)[0] for r, T in zip(results, drive.T_map_base)]
     believed_and_wrong = [i for i, r in enumerate(results) if r.accepted and metres[i] > 0.2]
     assert believed_and_wrong == []

@@ -5,7 +5,7 @@ import pytest
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
 from pixloc_ros.core.tracker import FrameResult, TrackState
-from pixloc_ros.ros.diagnostics import Statistics
+from pixloc_ros.ros.diagnostics import OK, WARN, Statistics, pose_status
 
 
 def test_reasons_are_counted_by_gate_whatever_their_numbers():
@@ -24,3 +24,15 @@ def test_reasons_are_counted_by_gate_whatever_their_numbers():
         "points in view": 50,
         "no odometry at the stamp of the image": 50,
     }
+
+
+def test_a_suspected_calibration_is_a_warning_that_says_what():
+    def status(suspicion: str):
+        statistics = Statistics()
+        result = FrameResult(0, TrackState.TRACKING, accepted=True, suspicion=suspicion)
+        statistics.add(result, 0.1, 0.0)
+        return pose_status("localizer: pose", statistics, TrackState.TRACKING)
+
+    assert status("").level == OK
+    told = status("the focal length is off by -2.0 %")
+    assert told.level == WARN and "calibration: the focal length is off by -2.0 %" in told.message

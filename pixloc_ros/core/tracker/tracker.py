@@ -9,6 +9,7 @@ import numpy as np
 
 from pixloc_ros.core.frame import Fix
 from pixloc_ros.core.geometry import transforms
+from pixloc_ros.core.tracker.camera import CameraWatch
 from pixloc_ros.core.tracker.config import TrackerConfig
 from pixloc_ros.core.tracker.gates import judge
 from pixloc_ros.core.tracker.motion import Anchor
@@ -24,7 +25,8 @@ class Prediction:
     """Where odometry carries the pose to at a stamp: the prior of a fix.
 
     T_map_base (4, 4) and covariance (6, 6) in ROS order: the prior. odometry: at the stamp.
-    anchor: what it was carried from. epoch: of the tracker when it was made.
+    anchor: what it was carried from. epoch: of the tracker when it was made. with_cameras: the fix
+    should say what it sees of its cameras.
     """
 
     stamp_ns: int
@@ -33,6 +35,7 @@ class Prediction:
     odometry: OdometrySample
     T_map_base: np.ndarray
     covariance: np.ndarray
+    with_cameras: bool = False
 
 
 class Tracker:
@@ -70,6 +73,7 @@ class Tracker:
             self._pending: tuple[int, np.ndarray, np.ndarray] | None = None
             self._state = TrackState.UNINITIALIZED
             self._doubts = 0  # fixes rejected in a row
+            self._cameras = CameraWatch(self.config.camera_watch)
             self._epoch = object()  # fixes of predictions made before this moment no longer count
         self.odometry.clear()
 
@@ -94,12 +98,12 @@ class Tracker:
             if odometry is None:
                 return self._without_prior(stamp_ns, "no odometry at the stamp of the image")
             self._resolve_pending(stamp_ns)
-            anchor, doubts = self._anchor, self._doubts
+            anchor, doubts, look = self._anchor, self._doubts, self._cameras.due
         if anchor is None:
             return self._without_prior(stamp_ns, "waiting for an initial pose")
         T_map_base, covariance = anchor.predict(odometry, self.config.odometry_noise)
         covariance = covariance + self.config.gates.doubt(doubts)
-        return Prediction(stamp_ns, epoch, anchor, odometry, T_map_base, covariance)
+        return Prediction(stamp_ns, epoch, anchor, odometry, T_map_base, covariance, look)
 
     def update(self, prediction: Prediction, fix: Fix) -> FrameResult:
         """Judge the fix found from a prediction; state, and where the robot is."""
@@ -108,7 +112,14 @@ class Tracker:
             if self._epoch is not prediction.epoch:
                 reasons = ("the pose was set anew while this frame was aligned",)
                 return FrameResult(prediction.stamp_ns, self._state, reasons=reasons)
-            if reasons:
+            if not reasons:
+                self._cameras.add(fix.cameras)
+            refused, suspicion = self._cameras.refused(), self._cameras.suspected()
+            if refused and not reasons:
+                reasons = (f"camera calibration: {refused}",)
+                self._state = self._state_without_fix(prediction)
+                T_map_base, covariance = prediction.T_map_base, prediction.covariance
+            elif reasons:
                 # A map that shows nothing here says nothing about the pose.
                 doubted = self._doubts + (fix.num_points > 0)
                 self._doubts = min(doubted, self.config.gates.max_doubts)
@@ -122,7 +133,9 @@ class Tracker:
                 )
             state = self._state
         if state is TrackState.LOST:
-            return FrameResult(prediction.stamp_ns, state, reasons=reasons, fix=fix)
+            return FrameResult(
+                prediction.stamp_ns, state, reasons=reasons, suspicion=suspicion, fix=fix
+            )
         return FrameResult(
             prediction.stamp_ns,
             state,
@@ -131,6 +144,7 @@ class Tracker:
             covariance=covariance,
             T_map_odom=T_map_base @ transforms.inverse(prediction.odometry.T_odom_base),
             reasons=reasons,
+            suspicion=suspicion,
             fix=fix,
         )
 
