@@ -30,7 +30,7 @@ from pixloc_ros.evaluation.benchmark.robustness.scenes import SCENES, open_map, 
 #: Whose queries are the images of elsewhere, and whose for that scene itself.
 FOREIGN = ("herzjesus", "kitti06_clip")
 #: Streets to fit to beside the shared scenes; none is the demo's.
-RENDERED = tuple(f"rendered_{seed}" for seed in (101, 102, 103))
+RENDERED = tuple(f"rendered_{seed}" for seed in range(101, 107))
 THRESHOLDS = (0.5, 0.7, 0.8, 0.9, 0.95)
 
 

@@ -47,7 +47,7 @@ def against_chance(
     each, as (share, chance_share, residual, chance_residual). NaN where nothing is in view.
     limit: a point whose residual is below it is an inlier.
     """
-    finest = problem.finest(config.points)
+    finest = problem.part(slice(0, 1), config.points)
     increments = _increments(config).to(T_rig_map.t)
     count = len(T_rig_map.t)
     poses = T_rig_map[:, None].expand(count, len(increments)).retract(increments)

@@ -73,7 +73,9 @@ class Fix:
     which a prior that is wrong keeps from its place.
     share, chance_share: of the best points, how many are inliers on the finest level, here and at
     the best of some random poses about it; residual, chance_residual: their median residual here,
-    and the mean of it at random poses. probability: that the fix is right, by the checkpoint's
+    and the mean of it at random poses. crosscheck: how far (px of the network's input) the points
+    move, in the median, to where either half of them comes to rest alone from another start.
+    probability: that the fix is right, by the checkpoint's
     model; NaN where it has none.
     score: sum of the robust weights of the points; runner_up: score of the best other pose of the
     search that came to rest elsewhere (further away than a single start reaches), 0 if there is
@@ -99,6 +101,7 @@ class Fix:
     chance_share: float = float("nan")
     residual: float = float("nan")
     chance_residual: float = float("nan")
+    crosscheck: float = float("nan")
     probability: float = float("nan")
     score: float = 0.0
     runner_up: float = 0.0

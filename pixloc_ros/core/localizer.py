@@ -23,6 +23,7 @@ from pixloc_ros.core.alignment import AlignerConfig, Alignment, PosePrior, Probl
 from pixloc_ros.core.chance import ChanceConfig, against_chance
 from pixloc_ros.core.config import from_dict, to_dict
 from pixloc_ros.core.covariance import body_covariance, tangent_covariance, tangent_information
+from pixloc_ros.core.crosscheck import CrossCheckConfig, crosscheck
 from pixloc_ros.core.feature_map import FeatureMap, SelectionConfig, VisiblePoints
 from pixloc_ros.core.frame import CameraError, Fix, Frame
 from pixloc_ros.core.geometry import transforms
@@ -61,6 +62,7 @@ class LocalizerConfig:
     selection: SelectionConfig = field(default_factory=SelectionConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
     chance: ChanceConfig = field(default_factory=ChanceConfig)
+    crosscheck: CrossCheckConfig = field(default_factory=CrossCheckConfig)
     self_calibration: SelfCalibrationConfig = field(default_factory=SelfCalibrationConfig)
     aligner: dict[str, Any] = field(default_factory=dict, metadata={"of": AlignerConfig})
 
@@ -214,6 +216,7 @@ class Localizer:
         chance = against_chance(
             place.problem, aligned.T_rig_map, config.inlier_residual, self.aligner, config.chance
         )
+        checked = crosscheck(place.problem, aligned.T_rig_map, self.aligner, config.crosscheck)
         columns = (
             aligned.T_rig_map.matrix(),
             tangent_covariance(aligned, config.covariance_scale),
@@ -228,6 +231,7 @@ class Localizer:
                     aligned.cost,
                     aligned.converged,
                     aligned.score,
+                    checked[None],
                     *chance,
                 ),
                 -1,
@@ -237,7 +241,7 @@ class Localizer:
         ends = np.cumsum([len(column) for column in flat])[:-1]
         numbers = torch.cat([column.float() for column in flat]).cpu().double().numpy()
         T_rig_map, *covariances, step_left, image_step, rest = np.split(numbers, ends)
-        failed, num_points, num_inliers, cost, converged, score, *chance = rest.tolist()
+        failed, num_points, num_inliers, cost, converged, score, checked, *chance = rest.tolist()
         T_map_rig = place.T_map_rig(T_rig_map.reshape(4, 4))
         T_map_base = T_map_rig @ transforms.inverse(rig.T_base_rig)
         covariance, image_covariance = (
@@ -263,6 +267,7 @@ class Localizer:
             chance_share=chance_share,
             residual=residual,
             chance_residual=chance_residual,
+            crosscheck=checked,
         )
         if self._trust is not None:
             fix = replace(fix, probability=self._trust.probability(fix))

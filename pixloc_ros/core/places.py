@@ -62,7 +62,7 @@ def search(
     starts = start.expand(count).retract(increments)
     coarse = align(
         starts,
-        problem.coarse(config.points),
+        problem.part(slice(1, None), config.points),
         replace(aligner, iterations=aligner.iterations[1:]),
         prior and prior.expand(count),
     )

@@ -39,7 +39,7 @@ def self_calibrate(
     point lies, from the pose T_rig_map (1) on: (K, 3) as shares of the focal length for the K
     cameras, and their standard deviations (K, 3). Not finite where the image cannot tell.
     """
-    problem = problem.fine(config.points)
+    problem = problem.part(slice(0, 2), config.points)
     own = torch.eye(problem.points.shape[1], device=problem.points.device)
     shift = own.new_zeros(len(own), 3)
     information = own.new_zeros(6 + shift.numel())

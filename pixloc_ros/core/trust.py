@@ -21,6 +21,7 @@ FILE = "trust.json"
 #: Keeps logarithms of shares and lengths finite.
 _TINY = 0.01
 _LEAST_STD = 1e-6  # m
+_PIXELS = 0.3  # below which poses are the same
 
 
 def evidence(fix: Fix) -> dict[str, float]:
@@ -29,7 +30,8 @@ def evidence(fix: Fix) -> dict[str, float]:
     contrast: logarithm of the share of inliers over the highest share at random poses about it.
     residual: median residual less that at random poses. cost: mean robust feature cost. points:
     logarithm of their number. std: logarithm of the largest position std (m) that the image alone
-    gives. step: logarithm of the step that the image asks for, in such stds.
+    gives. step: logarithm of the step that the image asks for, in such stds. crosscheck: logarithm
+    of the pixels between the pose and where each half of the points finds it from another start.
     """
     # Features that fit without any residual leave no variance at all.
     std = math.sqrt(max(float(fix.image_covariance.diagonal()[:3].max()), _LEAST_STD**2))
@@ -40,6 +42,7 @@ def evidence(fix: Fix) -> dict[str, float]:
         "points": math.log(max(fix.num_points, 1)),
         "std": math.log(std),
         "step": math.log(fix.image_step[0] / std + 0.1 * _TINY),
+        "crosscheck": math.log(fix.crosscheck + _PIXELS),
     }
 
 

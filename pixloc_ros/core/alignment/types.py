@@ -53,38 +53,25 @@ class Problem:
     T_cam_rig: Pose
     damping: Tensor
 
-    def coarse(self, points: int) -> Problem:
-        """The same on all levels but the finest, with the first `points` points of each camera.
-
-        The map gives points in the order of their worth, so the first ones cover the image.
-        """
-        return self._part(slice(1, None), points)
-
-    def finest(self, points: int) -> Problem:
-        """The same on the finest level alone, with the first `points` points of each camera."""
-        return self._part(slice(0, 1), points)
-
-    def fine(self, points: int) -> Problem:
-        """The same on the two finest levels, with the first `points` points of each camera."""
-        return self._part(slice(0, 2), points)
-
-    def halves(self, points: int) -> Problem:
-        """The first `points` points of each camera in two problems (2) that share none of them:
-        those of even and of odd number."""
-        first = self._part(slice(None), points - points % 2)
+    def halves(self) -> Problem:
+        """Two problems (2) that share no point: those of even and of odd number."""
 
         def split(values: Tensor) -> Tensor:
             count = values.shape[2] // 2 * 2
             return torch.cat((values[:, :, :count:2], values[:, :, 1:count:2]))
 
         return replace(
-            first,
-            points=split(first.points),
-            mask=split(first.mask),
-            reference=[ReferenceLevel(*(split(part) for part in r)) for r in first.reference],
+            self,
+            points=split(self.points),
+            mask=split(self.mask),
+            reference=[ReferenceLevel(*(split(part) for part in r)) for r in self.reference],
         )
 
-    def _part(self, levels: slice, points: int) -> Problem:
+    def part(self, levels: slice, points: int) -> Problem:
+        """The same on some of the levels, with the first `points` points of each camera.
+
+        The map gives points in the order of their worth, so the first ones cover the image.
+        """
         return replace(
             self,
             points=self.points[:, :, :points],

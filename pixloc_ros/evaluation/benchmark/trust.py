@@ -21,6 +21,7 @@ from pixloc_ros.core.geometry.camera import Camera
 from pixloc_ros.core.localizer import Localizer
 from pixloc_ros.core.progress import Progress
 from pixloc_ros.core.tracker import GateConfig, judge
+from pixloc_ros.core.tracker.camera import CameraWatch
 from pixloc_ros.core.trust import TrustModel, evidence
 from pixloc_ros.evaluation.benchmark.priors import Disturbance
 from pixloc_ros.evaluation.benchmark.robustness.conditions import changed
@@ -65,7 +66,8 @@ WRONG = (0.5, 5.0)
 @dataclass(frozen=True)
 class Trial:
     """One localization: what was tried, how far off the fix is (m, deg; infinite without one), and
-    its evidence. passes: all gates but that of the probability let it through."""
+    its evidence. passes: all gates but that of the probability let it through, and its camera is
+    believed at first sight."""
 
     scene: str
     query: str
@@ -80,6 +82,7 @@ class Trial:
     points: float = 0.0
     std: float = 0.0
     step: float = 0.0
+    crosscheck: float = 0.0
 
     @property
     def place(self) -> str:
@@ -130,7 +133,7 @@ def gather(
                 [seed, zlib.crc32(f"{queries.names[i]} {prior}".encode())]
             )
             start = prior.off.apply(queries.T_map_cam[i], random)
-            fix = localizer.localize(features, frame, start, prior.covariance())
+            fix = localizer.localize(features, frame, start, prior.covariance(), with_cameras=True)
             truth = None if change == ELSEWHERE else queries.T_map_cam[i]
             trials.append(
                 _trial(fix, truth, prior, scene=scene.name, query=queries.names[i], change=change)
@@ -240,7 +243,10 @@ def _trial(fix: Fix, truth: np.ndarray | None, prior: Prior, **what: str) -> Tri
     metres = radians = np.inf
     if truth is not None:
         metres, radians = transforms.pose_error(fix.T_map_base, truth)
-    passes = not judge(GateConfig(), replace(fix, probability=1.0), prior.covariance())
+    watch = CameraWatch()
+    watch.add(fix.cameras)
+    reasons = judge(GateConfig(), replace(fix, probability=1.0), prior.covariance())
+    passes = not reasons and not watch.refused()
     numbers = {name: float(np.nan_to_num(value)) for name, value in evidence(fix).items()}
     return Trial(
         **what,
