@@ -28,7 +28,7 @@ class Mistake:
 MISTAKES = (
     Mistake(
         "lag",
-        "smooth_lagged_data: false. Every pose pulls the robot back by its latency",
+        "smooth_lagged_data: false. Every pose sets the robot back by its latency",
         {"smooth_lagged_data": False},
     ),
     Mistake(
