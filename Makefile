@@ -16,7 +16,7 @@ help:
 	@echo 'make demo       the embedded drive: map, bag, live node, figures and pictures'
 	@echo 'make real       the same with the real drive in ../shared'
 	@echo 'make test       all tests (ARGS="-k tracker" for some)'
-	@echo 'make style      formatter, linter and type checker, a part of make test; make format mends'
+	@echo 'make style      formatter, linter and type checker, a part of make test; make format fixes'
 	@echo 'make benchmark  the figures of the README'
 	@echo 'make gpu-pack   what make gpu needs, to be carried to a GPU machine (docs/gpu.md)'
 	@echo 'make gpu        tests, speed and training there, with its own PYTHON, not .venv'

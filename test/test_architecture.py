@@ -1,4 +1,4 @@
-"""The rooms of the package: what each may import. See the layout in the README."""
+"""The rooms of the package: what each may import. See docs/architecture.md."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ PAGES = sorted(
     for path in ROOT.glob(pattern)
 )
 #: Stand for something that the reader fills in.
-PLACEHOLDERS = ("...", "COMMAND", "pixloc --help")
+PLACEHOLDERS = ("...", "COMMAND", "NAME", "pixloc --help")
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -68,5 +68,17 @@ def test_yaml_and_links_hold(page):
     text = page.read_text()
     for block in blocks(text, "yaml"):
         yaml.safe_load(block)
-    for target in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", text):
+    for target, section in re.findall(r"\]\(([^)#:]+?)(?:#([^)]*))?\)", text):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
+        if section:
+            titles = re.findall(r"^#+ (.*)$", (page.parent / target).read_text(), re.MULTILINE)
+            assert section in [title.lower().replace(" ", "-") for title in titles]
+
+
+def test_the_readme_is_a_first_read():
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 120
+    picture = re.search(r"!\[.*?\]\((.*?\.gif)\)", text).group(1)
+    assert (ROOT / picture).stat().st_size < 3e6
+    linked = set(re.findall(r"\((docs/[a-z_]+\.md)", text))
+    assert linked == {f"docs/{page.name}" for page in ROOT.glob("docs/*.md")}

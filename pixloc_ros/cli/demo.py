@@ -1,5 +1,5 @@
-"""demo: the whole way of a recorded drive. A map is built and a bag written; then the localizer, a
-bag player and a recorder run as processes of their own, joined by DDS alone. The live poses are
+"""demo: a recorded drive from end to end. A map is built and a bag written; then the localizer, a
+bag player and a recorder run as separate processes that communicate over DDS. The live poses are
 compared with the ground truth and with the same drive run offline. Exit status 0 only if the
 drive was really tracked within its limits."""
 

@@ -1,4 +1,4 @@
-"""doctor: what is missing or does not fit on this machine, and how to mend it.
+"""doctor: what is missing or does not fit on this machine, and how to fix it.
 
 Looks at Python, torch and its GPU, the ROS packages, the transport of images, the checkpoint, the
 map, and the topics of the running system. Needs none of them to start. Exit status 1 on errors.

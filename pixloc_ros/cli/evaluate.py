@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,17 @@ from rich.console import Console
 
 from pixloc_ros.cli.support import add_rectified, open_drive, open_map, progress_bar, run_command
 from pixloc_ros.core.localizer import Localizer
+from pixloc_ros.core.progress import Progress
 from pixloc_ros.core.tracker import Tracker
 from pixloc_ros.datasets.drive import Drive
 from pixloc_ros.evaluation import report
+from pixloc_ros.evaluation.animation import frames_to_show, tracking_gif
 from pixloc_ros.evaluation.metrics import Metrics, evaluate_track
 from pixloc_ros.evaluation.runner import RunResult, run_drive
 from pixloc_ros.evaluation.trajectory import write_tum
+
+#: Frames of a run that the report shows; map points that the moving picture shows.
+OVERLAYS, GIF_POINTS = 4, 20_000
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -49,6 +55,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--config", type=Path, help="YAML file of settings")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, help="folder for trajectories, figures and report")
+    parser.add_argument("--gif", type=Path, metavar="FILE", help="moving picture of the tracking")
     return parser.parse_args(argv)
 
 
@@ -65,7 +72,8 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     )
     localizer = Localizer(network, feature_map, settings.localizer, arguments.device)
     with progress_bar(console) as progress:
-        result, metrics = evaluate(localizer, Tracker(settings.tracker), drive, progress)
+        shown = frames_to_show(len(drive)) if arguments.gif else ()
+        result, metrics = evaluate(localizer, Tracker(settings.tracker), drive, progress, shown)
     tables = [
         report.metrics_table(f"{drive.name} on {arguments.map.name}", {"offline": metrics}),
         report.timing_table(result),
@@ -75,17 +83,26 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     if arguments.out:
         write_results(arguments.out, result, metrics, tables)
         console.print(f"report: {arguments.out / 'report.html'}")
+    if arguments.gif:
+        arguments.gif.parent.mkdir(parents=True, exist_ok=True)
+        arguments.gif.write_bytes(tracking_gif(result, feature_map.point_cloud(GIF_POINTS)))
+        console.print(f"moving picture: {arguments.gif}")
     return 0
 
 
 def evaluate(
-    localizer: Localizer, tracker: Tracker, drive: Drive, progress=None
+    localizer: Localizer,
+    tracker: Tracker,
+    drive: Drive,
+    progress: Progress | None = None,
+    with_view: Iterable[int] = (),
 ) -> tuple[RunResult, Metrics]:
-    """Run and measure; four frames along the way carry the points for overlays."""
+    """Run and measure; `OVERLAYS` frames along the way, or those given, carry their points."""
     height, width = drive.image(0).shape[:2]
     localizer.warm_up(width, height)
-    samples = set(np.linspace(0, len(drive) - 1, 6)[1:-1].astype(int).tolist())
-    result = run_drive(localizer, tracker, drive, progress=progress, with_view=samples)
+    samples = np.linspace(0, len(drive) - 1, OVERLAYS + 2)[1:-1].astype(int).tolist()
+    with_view = set(with_view) or set(samples)
+    result = run_drive(localizer, tracker, drive, progress=progress, with_view=with_view)
     rate_hz = len(drive) / result.wall_s
     return result, evaluate_track(result.track(), drive, rate_hz)
 
@@ -104,7 +121,8 @@ def write_results(
     report.write_frames(folder / "frames.csv", result)
     pictures = report.run_pictures(drive, [track])
     (folder / "trajectory.png").write_bytes(next(iter(pictures.values())))
-    pictures.update(report.sample_overlays(result))
+    overlays = list(report.sample_overlays(result).items())
+    pictures.update(overlays[:: max(1, len(overlays) // OVERLAYS)][:OVERLAYS])
     report.write_html(folder / "report.html", f"Evaluation of {drive.name}", tables, pictures)
 
 

@@ -129,7 +129,7 @@ def table(title: str, columns: dict[str, FusionFigures]) -> report.Table:
         "poses, latency p95": lambda f: f"{f.poses}, {f.latency_p95_s:.2f} s",
         "good poses used": lambda f: _share(f.accepted),
         "wrong poses refused": lambda f: _share(f.rejected_outliers),
-        "innovation squared, of used poses (1: honest)": lambda f: f"{f.nis:.2f}",
+        "innovation squared, of used poses (1: consistent)": lambda f: f"{f.nis:.2f}",
         "error of the poses as they were": lambda f: _error(f.raw_m, f.raw_deg),
         "error of the filter at the same stamps": lambda f: _error(f.at_poses_m, f.at_poses_deg),
         "error of the filter as published": lambda f: _error(f.published_m, f.published_deg),

@@ -1,4 +1,4 @@
-"""map_info: what is in a feature map, what will hurt, and a picture of it from above."""
+"""map_info: what is in a feature map, warnings, and a picture of it from above."""
 
 from __future__ import annotations
 

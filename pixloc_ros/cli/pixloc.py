@@ -111,7 +111,7 @@ def overview() -> str:
     width = max(map(len, EXECUTABLES)) + 2
     lines = [f"  {spelled(name):{width}}{purpose(name)}" for name in EXECUTABLES]
     return "\n".join(
-        ("usage: pixloc COMMAND ...   (pixloc COMMAND --help tells of its arguments)", "", *lines)
+        ("usage: pixloc COMMAND ...   (pixloc COMMAND --help lists its arguments)", "", *lines)
     )
 
 

@@ -1,4 +1,4 @@
-"""The localizer, a bag player and a recorder as processes of their own, and their sure end."""
+"""The localizer, a bag player and a recorder as separate processes, which always end."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from pixloc_ros.evaluation.trajectory import Track, read_live
 
 #: Seconds: to be ready, beyond the bag's own time, and to end after an interrupt.
 READY_TIMEOUT, SLACK, END_TIMEOUT = 120.0, 30.0, 20.0
-#: The node says how it is once a second; the last word must have been heard.
+#: The node reports its state once a second; the last report must have arrived.
 LAST_WORD = 1.6
 #: Open files whose locks keep domains for this process.
 _domain_locks: dict[int, TextIO] = {}
@@ -153,7 +153,7 @@ class Children:
     def __init__(self, folder: Path):
         self._folder = folder
         self._running: dict[subprocess.Popen, Path] = {}
-        # Other graphs on this machine or network are none of ours, nor ours theirs.
+        # Apart from other ROS graphs on this machine and network.
         self._environment = {
             **os.environ,
             "ROS_DOMAIN_ID": str(free_domain()),

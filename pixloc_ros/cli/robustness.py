@@ -1,4 +1,4 @@
-"""benchmark robustness: where do features hold? Ours beside untrained ones and SIFT + PnP.
+"""benchmark robustness: hard conditions, our features beside untrained ones and SIFT + PnP.
 
 Every scene of the shared data, every condition (light, night, blur, occlusion, sparse references,
 far priors), from the same starts. What was measured is kept in --out; the same command goes on.

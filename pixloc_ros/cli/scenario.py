@@ -1,4 +1,4 @@
-"""The drives that `demo` and `benchmark` know by name: where they come from, and what they owe.
+"""The drives that `demo` and `benchmark` know by name: where they come from, and their limits.
 
 A scenario is made once into a folder (images, model, map) and found there the next time.
 """

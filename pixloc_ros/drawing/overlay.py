@@ -28,12 +28,21 @@ def draw(image: np.ndarray, result: FrameResult) -> np.ndarray:
     (small residual) over yellow to red, and larger where the network is confident; gray rings
     took no part in the alignment.
     """
-    picture = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if image.ndim == 2 else image.copy()
-    scale = max(picture.shape[1] / 640, 0.5)
-    for view in result.fix.views:
-        _draw_points(picture, view, scale)
-    _draw_text(picture, result, scale)
+    picture = draw_points(image, result)
+    _draw_text(picture, result, _scale(picture))
     return picture
+
+
+def draw_points(image: np.ndarray, result: FrameResult) -> np.ndarray:
+    """As `draw`, without the text."""
+    picture = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if image.ndim == 2 else image.copy()
+    for view in result.fix.views:
+        _draw_view(picture, view, _scale(picture))
+    return picture
+
+
+def _scale(picture: np.ndarray) -> float:
+    return max(picture.shape[1] / 640, 0.5)
 
 
 def residual_colours(residual: np.ndarray) -> np.ndarray:
@@ -43,7 +52,7 @@ def residual_colours(residual: np.ndarray) -> np.ndarray:
     return (255 * rgb).astype(np.uint8)
 
 
-def _draw_points(picture: np.ndarray, view: PointView, scale: float) -> None:
+def _draw_view(picture: np.ndarray, view: PointView, scale: float) -> None:
     height, width = picture.shape[:2]
     colours = residual_colours(view.residual)
     strongest = float(view.confidence.max(initial=0.0)) or 1.0

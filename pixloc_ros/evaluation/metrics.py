@@ -23,7 +23,7 @@ class Metrics:
     frames: images of the drive. localized: those with a pose. tracking: share of the frames in
     that state. Position errors in metres, rotation errors in degrees, over the localized frames.
     recall: share of all frames within each of ``RECALL_THRESHOLDS``. Latencies from image to pose
-    in milliseconds. nees_mean: mean of e^T C^-1 e, which an honest covariance keeps at 6;
+    in milliseconds. nees_mean: mean of e^T C^-1 e, which is 6 for a consistent covariance;
     nees_inside_95: share of the frames within the bound that 95 % should respect.
     """
 

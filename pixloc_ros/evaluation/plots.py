@@ -17,7 +17,7 @@ _TRUTH = "#222222"
 def trajectory_plot(drive: Drive, tracks: list[Track]) -> bytes:
     """Seen from above: ground truth, map-free odometry and each trajectory, metres, true to scale.
 
-    The odometry is laid onto the first true pose, to show what the localizer mends.
+    The odometry is laid onto the first true pose, to show what the localizer corrects.
     """
     figure, axes = new_figure(9, 6)
     truth = drive.T_map_base

@@ -1,4 +1,4 @@
-"""Are the files of a binary COLMAP model whole? COLMAP does not look, and reads on for ever."""
+"""Are the files of a binary COLMAP model complete? COLMAP itself would read without end."""
 
 from __future__ import annotations
 

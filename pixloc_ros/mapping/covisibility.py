@@ -8,7 +8,7 @@ import numpy as np
 def covisible(
     observation_image: np.ndarray, observation_point: np.ndarray, num_images: int, count: int
 ) -> np.ndarray:
-    """For each image the `count` images that share most points with it, best first, -1 filling up.
+    """For each image the `count` images that share most points with it, most first, then -1.
 
     observation_image, observation_point: (O,) rows. Returns (num_images, count) int32. Memory
     grows with the number of observations times the track length, not with num_images squared.

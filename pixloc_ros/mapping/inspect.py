@@ -1,4 +1,4 @@
-"""What is worth knowing about a map: statistics, and warnings of what will hurt."""
+"""What is worth knowing about a map: statistics, and warnings of what will cost accuracy."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def statistics(plan: Plan, counts: np.ndarray, used: np.ndarray) -> dict[str, fl
 
 
 def warnings(statistics: dict[str, float], metric: bool) -> tuple[str, ...]:
-    """What will hurt when localizing in a map with these statistics."""
+    """What will cost accuracy when localizing in a map with these statistics."""
     found = []
     if not metric:
         found.append(
@@ -168,7 +168,7 @@ def draw(feature_map: FeatureMap, path: Path, max_points: int = 200_000) -> None
     points = feature_map.point_cloud(max_points)
     poses = feature_map.keyframe_poses()
     position, axis = poses[:, :2, 3], poses[:, :2, 2]
-    # far points would shrink the drive to a dot
+    # with the far points the drive would be too small to see
     margin = 25.0
     low, high = position.min(0) - margin, position.max(0) + margin
     points = points[((points[:, :2] >= low) & (points[:, :2] <= high)).all(1)]

@@ -33,7 +33,7 @@ def extract(image: np.ndarray, max_features: int = 3000, max_image_size: int = 1
     if factor < 1:
         size = (round(width * factor), round(height * factor))
         gray = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
-    # a low threshold, since `spread` has the last word; without the precise upscaling key points
+    # a low threshold, since `spread` makes the selection; without the precise upscaling key points
     # are off by a quarter of a pixel
     sift = cv2.SIFT_create(nfeatures=0, contrastThreshold=0.015, enable_precise_upscale=True)
     found, descriptors = sift.detectAndCompute(gray, None)

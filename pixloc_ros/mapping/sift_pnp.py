@@ -1,4 +1,4 @@
-"""SIFT + PnP against the same map images, at the same prior: the classical way, to compare with."""
+"""SIFT + PnP with the same map images and priors: the classical method, to compare with."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ class Lighting:
     """Light of a scene in linear, relative units.
 
     azimuth, elevation: direction to the sun (radians; azimuth from map x towards y). sun, sky:
-    irradiance of the direct sun and of the open sky; ground: light bounced up from the ground;
+    irradiance of the direct sun and of the open sky; ground: light reflected by the ground;
     zenith, horizon: colours of the sky dome. clouds: share of sky covered [0,1], cloud_shift moves
     them. haze: extinction per metre. lamp: radiant intensity of every street lamp, headlight: of
     a vehicle's two headlights that shine where the camera looks. wet: how much of the ground is

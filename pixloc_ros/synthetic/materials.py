@@ -77,8 +77,8 @@ def _bricks(rng, rows: int, cols: int, joint: float, spread: float) -> np.ndarra
     mortar = np.clip((joint - edge) / (0.6 * joint) + 0.5, 0, 1)
     value = 0.48 + shade[row, col] + 0.035 * seamless_fbm(rng, SIZE, SIZE, 40, 4, 0.8)
     lip = np.clip((fy - 0.75) * 4, 0, 1) * 0.06
-    filling = 0.62 + 0.04 * seamless_fbm(rng, SIZE, SIZE, 60, 3)
-    return value * (1 - mortar) + filling * mortar - lip
+    joint = 0.62 + 0.04 * seamless_fbm(rng, SIZE, SIZE, 60, 3)
+    return value * (1 - mortar) + joint * mortar - lip
 
 
 def _planks(rng) -> np.ndarray:

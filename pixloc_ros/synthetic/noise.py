@@ -1,4 +1,4 @@
-"""Seeded procedural noise: the raw material of every texture of the synthetic world."""
+"""Seeded procedural noise, of which every texture of the synthetic world is made."""
 
 from __future__ import annotations
 

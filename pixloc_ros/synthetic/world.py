@@ -21,7 +21,7 @@ _KERB = 0.12
 @dataclass(frozen=True)
 class WorldOptions:
     """Size, fineness and layout. length: metres of street; density: texels/m of baked facades and
-    road; shadow_resolution: metres. bend: turn of the street per metre (rad/m). road_half: half
+    road; shadow_resolution: metres. curvature: of the street (rad/m). road_half: half
     width of the carriageway in metres (10 and more: a square or courtyard), green: 0 for closed
     rows of tall houses and shops, 1 for gardens and trees; None leaves both to the seed. textures:
     folder of photographs that cover part of the walls, the ground and smaller things."""
@@ -29,7 +29,7 @@ class WorldOptions:
     length: float = 120.0
     density: float = 40.0
     shadow_resolution: float = 0.06
-    bend: float = 0.0
+    curvature: float = 0.0
     road_half: float | None = None
     green: float | None = None
     textures: Path | None = None
@@ -56,7 +56,7 @@ class StreetWorld:
             self.road_half = self.options.road_half
         if self.options.green is not None:
             self.green = self.options.green
-        self._bend = rng.normal(0, 0.0008, 2) + [2 * self.options.bend, 0.0]
+        self._bend = rng.normal(0, 0.0008, 2) + [2 * self.options.curvature, 0.0]
         self._bank = TextureBank()
         textures = self.options.textures
         self._kit = props.Kit(self._bank, Photographs(textures) if textures else None)

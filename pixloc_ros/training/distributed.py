@@ -34,11 +34,11 @@ class Processes:
 
     @property
     def leads(self) -> bool:
-        """Whether this is the one that writes files and speaks."""
+        """Whether this is the one that writes files and prints."""
         return self.rank == 0
 
     def wait(self) -> None:
-        """Until all processes are here."""
+        """Wait until all processes have called this."""
         if self.count > 1:
             dist.barrier()
 

@@ -1,4 +1,4 @@
-"""What a run leaves to look at: CSV files, pictures and, where it is installed, TensorBoard."""
+"""The log of a run: CSV files, pictures and, where it is installed, TensorBoard."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The training loop: resumable to the step, deterministic in its data, NaN-proof."""
+"""The training loop: resumable to the step, deterministic in its data, safe from NaN."""
 
 from __future__ import annotations
 

@@ -15,11 +15,11 @@ class LossConfig:
     """clamp: error (px of the robust cost) above which a level gives no gradient.
     success_threshold: a finer level counts only if the coarser one before it ended within this
     many of its own pixels. min_points: samples with fewer visible points count for nothing.
-    knee: above 0, a level's error counts as log(1 + error / (knee * stride)), so that precision
-    weighs as much as convergence; 0: the error itself, as in the paper."""
+    log_scale: above 0, a level's error counts as log(1 + error / (log_scale * stride)), so that
+    precision weighs as much as convergence; 0: the error itself, as in the paper."""
 
     clamp: float = 50.0
-    knee: float = 0.0
+    log_scale: float = 0.0
     success_threshold: float = 3.0
     min_points: int = 10
 
@@ -62,7 +62,7 @@ def alignment_loss(
     errors = []
     for pose, stride in zip(reversed(levels), reversed(strides)):
         error = reprojection_error(pose, T_true, points, seen, camera).clamp(max=config.clamp)
-        cost = torch.log1p(error / (config.knee * stride)) if config.knee else error
+        cost = torch.log1p(error / (config.log_scale * stride)) if config.log_scale else error
         total = total + torch.where(success & enough, cost, 0) / len(levels)
         success = error.detach() < config.success_threshold * stride
         errors.append(error)

@@ -1,4 +1,4 @@
-"""One look at what the network sees in a pair, and where its points go."""
+"""A picture of the features of a pair, and of the path of its points."""
 
 from __future__ import annotations
 

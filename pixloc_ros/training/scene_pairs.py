@@ -74,7 +74,7 @@ class ScenePairs(Dataset):
             raise DataError(
                 f"none of the {len(chosen)} scenes has a pair of images that overlap "
                 f"by {config.min_overlap} to {config.max_overlap}, at most "
-                f"{config.max_baseline} apart; widen min_overlap or max_baseline"
+                f"{config.max_baseline} apart; relax min_overlap or max_baseline"
             )
 
     def __len__(self) -> int:

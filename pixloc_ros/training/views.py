@@ -140,7 +140,7 @@ def _layout(config: ViewConfig, rng: np.random.Generator) -> WorldOptions:
         config.street_length,
         density=24.0 if square else 32.0,
         shadow_resolution=0.1,
-        bend=rng.normal(0, 0.006),
+        curvature=rng.normal(0, 0.006),
         road_half=rng.uniform(7, 14) if square else None,
         green=rng.uniform(0.6, 1.2) if rng.random() < 0.4 else None,
         textures=textures if textures and rng.random() < config.photographic else None,

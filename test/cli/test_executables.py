@@ -15,7 +15,8 @@ def test_a_drive_and_its_bag_give_the_same_poses(street, tmp_path):
     assert drive_to_bag.main([street.drive, str(bag)]) == 0
     for name, drive in (("folder", street.drive), ("bag", str(bag)), ("again", str(bag))):
         arguments = ["--map", str(street.map), "--drive", drive, "--out", str(tmp_path / name)]
-        assert evaluate.main(arguments) == 0
+        assert evaluate.main([*arguments, "--gif", str(tmp_path / f"{name}.gif")]) == 0
+        assert (tmp_path / f"{name}.gif").read_bytes()[:6] == b"GIF89a"
     stamps, poses = read_tum(tmp_path / "folder" / "estimated.tum")
     for other in ("bag", "again"):
         other_stamps, other_poses = read_tum(tmp_path / other / "estimated.tum")

@@ -21,7 +21,7 @@ TINY = {
     "workers": 0,
     "validate_every": 2,
     "validation_pairs": 2,
-    "augment": {"clean": 1.0},
+    "augment": {"unchanged": 1.0},
     "aligner": {"iterations": [1, 1, 1]},
     "data": {"kind": "synthetic", "points": 64, "validation_worlds": 1, "views": {"worlds": 2}},
 }

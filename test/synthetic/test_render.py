@@ -236,6 +236,8 @@ def test_wet_ground_changes_the_ground_alone(world):
 
 
 def test_layout_options_are_followed():
-    square = StreetWorld(3, WorldOptions(8.0, density=4.0, road_half=11.0, green=0.0, bend=0.01))
+    square = StreetWorld(
+        3, WorldOptions(8.0, density=4.0, road_half=11.0, green=0.0, curvature=0.01)
+    )
     assert square.road_half == 11.0 and square.green == 0.0
     assert square.heading(40.0) == pytest.approx(0.4, abs=0.1)

@@ -93,7 +93,15 @@ def test_every_setting_is_tested_or_belongs_to_the_pair():
         "jpeg",
         "occlusion",
     }
-    rest = {"motion_length", "level", "defocus_radius", "occluded", "reference", "gray", "clean"}
+    rest = {
+        "motion_length",
+        "level",
+        "defocus_radius",
+        "occluded",
+        "reference",
+        "gray",
+        "unchanged",
+    }
     assert {field.name for field in fields(AugmentConfig)} == alone | rest
 
 
@@ -184,7 +192,9 @@ def test_shadows_take_light_only_and_have_edges(picture):
     assert shaded.diff(dim=-1).abs().max() > 0.05
 
 
-def test_pairs_are_gray_together_clean_together_and_hide_points_of_the_reference(picture, depth):
+def test_pairs_are_gray_together_unchanged_together_and_hide_points_of_the_reference(
+    picture, depth
+):
     def pair(**changes):
         return augment_pair(
             picture, picture, (depth, depth), AugmentConfig.none(**changes), seeded()
@@ -192,7 +202,7 @@ def test_pairs_are_gray_together_clean_together_and_hide_points_of_the_reference
 
     for view in pair(gray=1.0)[:2]:
         assert torch.equal(view[0], view[1]) and torch.equal(view[1], view[2])
-    reference, query, hidden = pair(clean=1.0, occlusion=1.0, occluded=0.3, reference=1.0)
+    reference, query, hidden = pair(unchanged=1.0, occlusion=1.0, occluded=0.3, reference=1.0)
     assert torch.equal(reference, picture) and torch.equal(query, picture) and not hidden.any()
     reference, query, hidden = pair(occlusion=1.0, occluded=0.3, reference=0.0)
     assert torch.equal(reference, picture) and not torch.equal(query, picture) and not hidden.any()

@@ -129,7 +129,7 @@ def test_gradients_agree(oracle, networks):
             )
 
 
-def test_a_knee_weighs_small_errors_like_large_ones_and_keeps_the_order():
+def test_a_log_scale_weighs_small_errors_like_large_ones_and_keeps_the_order():
     """Errors of 1 cm and 1 m: their ratio of 100 in slope becomes about one in effect."""
     points = torch.tensor([[[0.0, 0, 5], [1, 0, 5], [0, 1, 5], [1, 1, 6]] * 4])
     camera = Camera.pinhole(640, 480, 400.0, 400.0, 319.5, 239.5).to(torch.float32)[None]
@@ -144,8 +144,8 @@ def test_a_knee_weighs_small_errors_like_large_ones_and_keeps_the_order():
         return float(loss["total"].detach()), float(shift.grad[0, 0])
 
     plain = [total(offset, LossConfig(clamp=1e4)) for offset in (0.01, 1.0)]
-    kneed = [total(offset, LossConfig(clamp=1e4, knee=0.05)) for offset in (0.01, 1.0)]
-    for (error, slope), (cost, kneed_slope) in zip(plain, kneed):
+    scaled = [total(offset, LossConfig(clamp=1e4, log_scale=0.05)) for offset in (0.01, 1.0)]
+    for (error, slope), (cost, scaled_slope) in zip(plain, scaled):
         assert cost == pytest.approx(np.log1p(error / 0.2), rel=1e-5)
-        assert kneed_slope == pytest.approx(slope / (0.2 + error), rel=1e-4)
-    assert kneed[0][0] < kneed[1][0]
+        assert scaled_slope == pytest.approx(slope / (0.2 + error), rel=1e-4)
+    assert scaled[0][0] < scaled[1][0]

@@ -54,7 +54,7 @@ def test_no_point_lies_behind_what_hides_the_reference(config, tmp_path):
     data = replace(config.data, textured=0.0)
     for index in range(3):
         pair = SyntheticPairs(data, hides, 1, 0, 9, tmp_path)[index]
-        plain = SyntheticPairs(data, AugmentConfig.none(clean=1.0), 1, 0, 9, tmp_path)[index]
+        plain = SyntheticPairs(data, AugmentConfig.none(unchanged=1.0), 1, 0, 9, tmp_path)[index]
         touched = ((pair.reference - plain.reference).abs() > 1e-3).any(1)
         assert touched.float().mean() > 0.01
         pixels = pair.camera_reference.project(pair.points)[0][0].round().long()

@@ -56,7 +56,7 @@ def mosaic_of(rgb: np.ndarray, bayer: str) -> np.ndarray:
 
 
 class CameraModel:
-    """A camera as the SDK describes it, and what undoes its lens.
+    """A camera as the SDK describes it, and its undistortion.
 
     `camera` is the pinhole camera (pixels) of the undistorted images; `T_base_cam` (4, 4) mounts
     their optical frame on base_link. The table *_distortion_lut.bin is read at the first image: for

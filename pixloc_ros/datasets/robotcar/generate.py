@@ -2,7 +2,7 @@
 
 The images are Bayer mosaics seen through lenses that distort, the tables have the dataset's
 columns, and yaw counts from true north as an inertial unit's does. Everything of a drive is exact
-but what a car would not know: odometry drifts, INS is a metre off, GPS two.
+except measurements of motion: odometry drifts, INS is a metre off, GPS two.
 """
 
 from __future__ import annotations

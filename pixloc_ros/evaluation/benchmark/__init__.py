@@ -1,1 +1,1 @@
-"""Figures to stand by: disturbed priors, the official way of working, SIFT + PnP, memory."""
+"""Benchmarks: disturbed priors, the official way of working, SIFT + PnP, memory."""

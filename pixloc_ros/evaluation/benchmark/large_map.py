@@ -1,4 +1,4 @@
-"""Does the size of a map matter? A real map laid out again and again, and driven through whole."""
+"""The cost of a long map: copies of a real map laid end to end, and a drive through all of them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pixloc_ros.evaluation.trajectory import Track
 
 #: Nanoseconds between the frames of the drive.
 STEP_NS = 500_000_000
-#: The share of each copy, in its middle, that is driven: where two copies meet no scene is real.
+#: The share of each copy, in its middle, that is driven: where two copies meet, no scene is real.
 DRIVEN = 0.6
 #: Cameras at either end for which the selection of points is timed.
 SELECTIONS = 50

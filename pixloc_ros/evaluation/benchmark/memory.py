@@ -22,7 +22,7 @@ class MemoryTrend:
     """Resident memory, the first fifth left out: least and most (MB), and slope by least squares.
 
     ``slope_mb_per_hour`` is per hour of wall-clock time. An allocator that gives tens of megabytes
-    back and takes them again moves it by as much: a leak is what passes the range as well.
+    back and takes them again changes the slope by as much: a leak exceeds the range as well.
     """
 
     lowest_mb: float

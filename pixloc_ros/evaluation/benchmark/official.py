@@ -6,7 +6,7 @@ reference), and solves level by level with up to 100 steps. Each step moves the 
 CPU for its Cholesky factor, and only every tenth step looks whether it may stop. The residuals are
 formed as there, too: the query map normalised densely, five bilinear samples for value and
 gradient, a Jacobian (N, C, 6) and a 6 x 6 matrix for every residual. Network, images and the
-machine are ours, so that what differs is the way of working.
+machine are ours, so that only the method differs.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class OfficialLocalizer:
         return torch.cat(points), levels
 
     def _solve(self, problem: OfficialResiduals, T: Pose, damping: torch.Tensor) -> Pose | None:
-        """Official steps on one level; the system visits the CPU in each of them."""
+        """Official steps on one level; each solves its system on the CPU."""
         for step in range(MAX_STEPS):
             hessian, gradient, num_valid = (value.cpu() for value in problem.system(T))
             if int(num_valid) < MIN_POINTS:

@@ -42,7 +42,7 @@ def race(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> list[Contender]:
-    """Localize every frame in each way, turn by turn, so that all share the machine's moods."""
+    """Localize every frame in each way, turn by turn, so that load on the machine affects all."""
     random = np.random.default_rng(seed)
     poses = {name: np.full((len(drive), 4, 4), np.nan) for name in ways}
     latencies = {name: np.zeros(len(drive)) for name in ways}

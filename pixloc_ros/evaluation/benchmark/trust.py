@@ -105,7 +105,7 @@ class Trial:
 
     @property
     def fair(self) -> bool:
-        """Whether the camera is what is said of it. A wrong calibration bends every pose alike,
+        """Whether the camera is what is said of it. A wrong calibration biases every pose alike,
         which no single image shows; such trials are told of, but neither fitted to nor summed."""
         return self.change not in CALIBRATIONS
 
@@ -144,7 +144,7 @@ def gather(
 
 
 def fit(trials: Iterable[Trial], ridge: float = 0.01) -> TrustModel:
-    """Logistic regression by Newton's method, the weights held back a little by `ridge`."""
+    """Logistic regression by Newton's method, with an L2 penalty `ridge` on the weights."""
     used = [t for t in trials if t.points > 0 and t.fair and (t.wrong or t.metres < 0.25)]
     values = np.array([[getattr(t, name) for name in EVIDENCE] for t in used])
     labels = np.array([not t.wrong for t in used], float)

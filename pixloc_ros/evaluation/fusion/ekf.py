@@ -38,7 +38,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a measurement. distance: Mahalanobis distance of the innovation, which has
+    """The outcome of a measurement. distance: Mahalanobis distance of the innovation, which has
     `size` components."""
 
     accepted: bool

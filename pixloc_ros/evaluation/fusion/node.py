@@ -25,7 +25,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Fused:
-    """The last word on a measurement (a replay judges it anew), and the estimate after it."""
+    """The latest outcome of a measurement (a replay decides again), and the estimate after it."""
 
     measurement: Measurement
     verdict: Verdict
@@ -37,8 +37,8 @@ class FilterNode:
 
     Measurements are worked off in the order of their stamps at the next update. One that is older
     than the filter reverts it, with smooth_lagged_data, to the newest state before that stamp, and
-    everything since is processed again; without, it corrects the present state as if it spoke of
-    the present.
+    everything since is processed again; without, it corrects the present state as if it were
+    of the present.
     """
 
     def __init__(self, settings: FilterSettings):

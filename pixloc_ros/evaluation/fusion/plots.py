@@ -1,4 +1,4 @@
-"""Pictures of a filter's run: its error, what it says of it, and what it thought of each pose."""
+"""Plots of a filter's run: its error, its standard deviation, and the poses that it rejected."""
 
 from __future__ import annotations
 

@@ -78,8 +78,8 @@ class FusionFigures:
 
     raw: the localizer's poses, outliers and all. at_poses: the filter at the same stamps, with that
     pose. published: the filter as it was published, each estimate at its own stamp, before later
-    poses mended it. accepted: share of the good poses; rejected_outliers: share of the outliers.
-    nis: mean squared Mahalanobis distance of accepted poses by their six components, 1 is honest.
+    poses corrected it. accepted: share of the good poses; rejected_outliers: share of the outliers.
+    nis: mean squared Mahalanobis distance of accepted poses by their six components; consistent: 1.
     worst_sigma: the largest error of any published component in its own standard deviations.
     latency_p95_s: of the poses.
     """

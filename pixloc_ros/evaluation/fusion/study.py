@@ -18,7 +18,7 @@ _POSE_AND_TWIST = [True] * 12 + [False] * 3
 
 @dataclass(frozen=True)
 class Mistake:
-    """One setting gone wrong: `changes` of the parameters, and what that does in a sentence."""
+    """One wrong setting: `changes` of the parameters, and what that does in a sentence."""
 
     name: str
     title: str
@@ -28,37 +28,37 @@ class Mistake:
 MISTAKES = (
     Mistake(
         "lag",
-        "smooth_lagged_data: false. Every pose pulls the robot back by its latency",
+        "smooth_lagged_data: false: the estimate lags by the latency",
         {"smooth_lagged_data": False},
     ),
     Mistake(
         "history",
-        "history_length: 0.2, shorter than the latency: pulled back by the rest",
+        "history_length: 0.2, shorter than the latency: the estimate lags by the rest",
         {"history_length": 0.2},
     ),
     Mistake(
         "no_gate",
-        "no pose0_rejection_threshold: every wrong pose is believed",
+        "no pose0_rejection_threshold: every wrong pose is accepted",
         {"pose0_rejection_threshold": 1e9},
     ),
     Mistake(
         "stiff",
-        "process noise 1000 times too small: drift is denied, good poses are refused",
+        "process noise 1000 times too small: drift exceeds it, good poses are refused",
         {"process_noise_covariance": [5e-7] * 3 + [1e-8] * 3 + [0.5] * 3 + [0.25] * 3 + [1e-6] * 3},
     ),
     Mistake(
         "loose",
-        "process noise 1000 times too large: nothing is remembered, little is refused",
+        "process noise 1000 times too large: each pose replaces the estimate, few are refused",
         {"process_noise_covariance": [0.5] * 3 + [1e-2] * 3 + [0.5] * 3 + [0.25] * 3 + [1e-6] * 3},
     ),
     Mistake(
         "start",
-        "initial_estimate_covariance left at 1e-9: the first pose comes as an outlier",
+        "initial_estimate_covariance left at 1e-9: the first pose is refused as an outlier",
         {"initial_estimate_covariance": [1e-9] * 15},
     ),
     Mistake(
         "twice",
-        "the odometry's pose fused beside its twist: two truths, far apart",
+        "the odometry's pose fused beside its twist: it contradicts the localizer's",
         {"odom0_config": _POSE_AND_TWIST},
     ),
 )

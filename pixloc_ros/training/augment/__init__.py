@@ -30,7 +30,7 @@ def augment_pair(
     """Reference and query (3, H, W), float in [0, 1], each with its own changes, and the mask
     (H, W) of what is hidden in the reference. depths (H, W) metres of both, infinite for the sky.
     """
-    if happens(generator, config.clean):
+    if happens(generator, config.unchanged):
         return reference, query, torch.zeros(reference.shape[1:], dtype=torch.bool)
     milder = replace(config, **{name: getattr(config, name) * config.reference for name in SHARES})
     reference, hidden = augment(reference, depths[0], milder, generator)

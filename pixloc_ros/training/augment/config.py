@@ -19,8 +19,8 @@ class AugmentConfig:
     discs over up to occluded (share of the image).
 
     reference: factor on these shares for references, which were chosen and seldom are that bad.
-    gray: share of pairs without colour, as from a monochrome camera. clean: share of pairs to
-    which nothing happens, because the best case must stay exact.
+    gray: share of pairs without colour, as from a monochrome camera. unchanged: share of pairs
+    to which nothing happens, because the best case must stay exact.
     """
 
     gamma: float = 0.8
@@ -42,7 +42,7 @@ class AugmentConfig:
     occluded: float = 0.3
     reference: float = 0.4
     gray: float = 0.35
-    clean: float = 0.2
+    unchanged: float = 0.2
 
     @classmethod
     def none(cls, **changes: float) -> AugmentConfig:

@@ -69,7 +69,7 @@ def network(name: str) -> Checkpoint:
 
 
 def measure_scene(bench: Bench, seconds: float) -> Iterator[Row]:
-    """Build the map, take a frame apart, then let all ways race; in about `seconds`."""
+    """Build the map, time the parts of a frame, then all ways; in about `seconds`."""
     end = time.monotonic() + seconds
     yield bench.attempt("map, keyframes", lambda: _build(bench))
     ours, parts = {}, {}
@@ -101,8 +101,8 @@ def measure_scene(bench: Bench, seconds: float) -> Iterator[Row]:
     try:
         yield from _race(bench, ways, parts, end)
     except Exception as error:
-        yield from (replace(row, note="without the race") for row in parts.values())
-        yield bench.failure("the race", error)
+        yield from (replace(row, note="without the comparison") for row in parts.values())
+        yield bench.failure("the comparison", error)
 
 
 def _build(bench: Bench) -> Row:

@@ -20,7 +20,7 @@ from pixloc_ros.training.network import starting_network
 PRECISIONS = ("fp32", "bf16")
 #: Steps that count for nothing: kernels are chosen, workers start.
 WARM_UP = 3
-NEVER = 10_000  # steps; the clock comes first
+NEVER = 10_000  # steps; the time is over before
 CUDA_BATCH, CPU_BATCH = 32, 2
 
 
@@ -46,7 +46,7 @@ def measure_training(
 def _train(
     pack: Pack, folder: Path, cache: Path, device: torch.device, precision: str, seconds: float
 ) -> Row:
-    """One run; its last figures are those of pairs that it never saw before."""
+    """One run; its last figures are those of pairs not trained on."""
     begin = time.monotonic()
     batch = CUDA_BATCH if device.type == "cuda" else CPU_BATCH
     config = TrainConfig(

@@ -5,7 +5,7 @@
     views/world_NNN.npz     training views: JPEG, depth in half precision
     start/                  the untrained small network, its encoder from ImageNet, as a checkpoint
 
-Images are rendered where the pack is made, so that no minute of the other machine goes into that.
+Images are rendered where the pack is made, which takes no time of the other machine.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Pack:
-    """A folder that `write_pack` wrote. Raises DataError where it is missing or of another age."""
+    """A folder that `write_pack` wrote. Raises DataError if missing or of another version."""
 
     folder: Path
     options: PackOptions

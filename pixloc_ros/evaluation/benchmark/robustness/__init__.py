@@ -1,1 +1,1 @@
-"""Where do features hold? Other light, night, blur, occlusion, sparse references, far priors."""
+"""Hard conditions: other light, night, blur, occlusion, sparse references, far priors."""

@@ -1,4 +1,4 @@
-"""Networks that nobody trained for this, with the interface of ours: what learning must beat."""
+"""Baselines that were not trained for this, with the interface of our network."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from pixloc_ros.core.network.pyramid import FeatureLevel
 from pixloc_ros.core.network.small_unet import MEAN, STAGES, STD, TAPPED_STAGES, LiteEncoder
 from pixloc_ros.training.imagenet import imagenet_encoder_weights
 
-#: Damping of the rows that nobody trained, of the size that training finds. With the 0.3 that
+#: Damping of the untrained rows, of the size that training finds. With the 0.3 that
 #: untrained logits stand for, the few steps of a search do not converge: gray values then reach 20
-#: instead of 60 % from priors of 3 m / 8 deg, and the row would tell of damping, not of features.
+#: instead of 60 % from priors of 3 m / 8 deg, and the row would measure damping, not features.
 UNTRAINED_DAMPING = 1e-3
 LUMA = (0.299, 0.587, 0.114)
 
@@ -100,7 +100,7 @@ def random_like(checkpoint: Checkpoint, images: Tensor, seed: int = 0) -> Checkp
     """A network of the checkpoint's architecture and widths with random weights.
 
     He initialisation, the damping of the other baselines; the batch norms get the statistics of
-    `images` (B, 3, H, W), as after the first steps of a training, since features would fade away
+    `images` (B, 3, H, W), as after the first steps of a training, since features would vanish
     without.
     """
     torch.manual_seed(seed)
