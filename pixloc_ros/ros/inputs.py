@@ -114,7 +114,7 @@ class Input:
             return f"it is published as {', '.join(sorted(others))}, but {expected} is wanted"
         return (
             f"{len(publishers)} publisher(s) known, but nothing arrives (paused, or large "
-            "images lost on the way: see the README on the Fast DDS profile)"
+            "images lost on the way: see docs/node.md on the Fast DDS profile)"
         )
 
     def _on_message(self, message: Any) -> None:

@@ -49,7 +49,7 @@ def _logged(transition: Callable) -> Callable:
 
 
 class LocalizerNode(LifecycleNode):
-    """See the README for topics and parameters, docs/diagnostics.md for what it says of itself.
+    """See docs/node.md for topics and parameters, docs/diagnostics.md for what it says of itself.
 
     Configuring opens the network and the map; what happens while it is active is in `Session`.
     """

@@ -71,7 +71,7 @@ class NoisyTracker:
     def look(self, image):
         return image
 
-    def localize(self, features, frame, prior, covariance, with_views=False):
+    def localize(self, features, frame, prior, covariance, with_views=False, with_cameras=False):
         i = int(np.searchsorted(self._drive.stamps_ns, frame.stamp_ns))
         noise = self._random.normal(size=6) * self._sigma
         T = prior.copy()

@@ -27,8 +27,8 @@ class FrameResult:
     covariance is in ROS order (x, y, z, rotation about x, y, z; map axes, at the base; m, rad).
     T_map_odom is the correction that explains T_map_base with the odometry at the stamp.
     accepted: the fix of this very frame passed all gates; otherwise `reasons` says why not.
-    suspicion: what seems to be wrong with a camera's calibration, or nothing.
     fix: what the localizer found, with its evidence; empty where there was no prior to start from.
+    suspicion: what seems to be wrong with a camera's calibration, or nothing.
     """
 
     stamp_ns: int
@@ -38,5 +38,5 @@ class FrameResult:
     covariance: np.ndarray | None = None
     T_map_odom: np.ndarray | None = None
     reasons: tuple[str, ...] = ()
-    suspicion: str = ""
     fix: Fix = field(default_factory=Fix.none)
+    suspicion: str = ""
