@@ -17,19 +17,21 @@ from pixloc_ros.core.alignment import Alignment
 from pixloc_ros.core.geometry import transforms
 
 
-def tangent_covariance(alignment: Alignment, scale: float = 1.0, with_prior: bool = True) -> Tensor:
-    """Covariance (B, 6, 6) of T_rig_map in its tangent, times `scale`.
+def tangent_covariance(
+    alignment: Alignment, scale: float | Tensor = 1.0, with_prior: bool = True
+) -> Tensor:
+    """Covariance (B, 6, 6) of T_rig_map in its tangent.
 
     The sandwich of an M-estimator (Huber 1967, White 1982)
 
-        (A + L)^-1 (S n / (n - 6) + sigma^2 L) (A + L)^-1
+        (A + L)^-1 (scale S n / (n - 6) + sigma^2 L) (A + L)^-1
 
     with the second derivative A of the robust cost, S = sum g g^T over the n valid points and its
     correction for small samples (MacKinnon and White 1985, HC1). L = sigma^2 Lambda is the prior's
     information in units of the cost; its gradient L e has the covariance L Lambda^-1 L = sigma^2 L.
     The channels of a point are correlated, so the point is the independent sample, not the channel;
-    nothing is assumed about the noise of a feature. Noise of the query enters the feature gradients
-    too, which this does not see: rough query features make the result too small.
+    nothing is assumed about the noise of a feature. Errors that neighbouring points have in common,
+    and noise of the query in the feature gradients, are not seen; `scale` makes up for them.
 
     with_prior: False leaves L out, which gives what the image alone says, for a filter that has
     the prior already.
@@ -39,7 +41,7 @@ def tangent_covariance(alignment: Alignment, scale: float = 1.0, with_prior: boo
     """
     count = alignment.num_valid.double()
     products = alignment.gradient_products.double()
-    meat = products * (count / (count - 6).clamp_min(1))[:, None, None]
+    meat = products * (scale * count / (count - 6).clamp_min(1))[:, None, None]
     breads = [alignment.curvature.double(), alignment.hessian.double()]
     if with_prior and alignment.prior_information is not None:
         information = alignment.prior_information.double()
@@ -47,7 +49,7 @@ def tangent_covariance(alignment: Alignment, scale: float = 1.0, with_prior: boo
         meat = meat + alignment.feature_sigma**2 * information
     sharp, sharp_usable = _sandwich(breads[0], meat)
     blunt, blunt_usable = _sandwich(breads[1], meat)
-    covariance = scale * torch.where(sharp_usable[:, None, None], sharp, blunt)
+    covariance = torch.where(sharp_usable[:, None, None], sharp, blunt)
     usable = (sharp_usable | blunt_usable) & ~alignment.failed
     unknown = torch.diag_embed(torch.full_like(covariance[..., 0], torch.inf))
     return torch.where(usable[:, None, None], covariance, unknown).to(alignment.hessian.dtype)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -35,6 +35,7 @@ from pixloc_ros.core.places import SearchConfig, search
 from pixloc_ros.core.rig import Features, Rig
 from pixloc_ros.core.self_calibration import SelfCalibrationConfig, self_calibrate
 
+Scalar = TypeVar("Scalar", float, np.ndarray, torch.Tensor)
 #: With and without a search, each more than once: torch optimises a recording at its second use.
 WARM_UP_VARIANCES = (1.0, 1.0, 1e-4, 1e-4)
 FAILED = "alignment failed: too few points in view or an unsolvable system"
@@ -45,10 +46,12 @@ class LocalizerConfig:
     """resize: longer side (px) of the image fed to the network, 0 = as the map was built.
     use_prior: let the prior take part in the alignment with its own covariance.
     inlier_residual: a point whose feature residual (unit features, so 0 to 2) is below this is an
-    inlier. covariance_scale: factor on the alignment's covariance, to calibrate it on recorded
-    drives. map_std_m, map_std_deg: error of the map itself and of the calibration, which no single
-    frame can see; added to the covariance. The default is that of a map from RTK poses; for one
-    from exact poses, 0 (docs/fusion.md has the consistency measured with both).
+    inlier. covariance_scale, covariance_growth: factor on the variance that the image gives, and
+    what each square pixel of the cross-check adds to it (docs/trust.md has how they were fitted;
+    `calibrate` fits them to a drive). map_std_m, map_std_deg: error of the map itself and of the
+    calibration, which no single frame can see; added to the covariance. The default is that of a
+    map from RTK poses; for one from exact poses, 0 (docs/fusion.md has the consistency measured
+    with both).
     aligner: settings of the alignment (`AlignerConfig`) that shall differ from those stored with
     the checkpoint.
     """
@@ -56,7 +59,8 @@ class LocalizerConfig:
     resize: int = 0
     use_prior: bool = True
     inlier_residual: float = 0.5
-    covariance_scale: float = 1.0
+    covariance_scale: float = 1.5
+    covariance_growth: float = 2.0
     map_std_m: float = 0.01
     map_std_deg: float = 0.03
     selection: SelectionConfig = field(default_factory=SelectionConfig)
@@ -65,6 +69,10 @@ class LocalizerConfig:
     crosscheck: CrossCheckConfig = field(default_factory=CrossCheckConfig)
     self_calibration: SelfCalibrationConfig = field(default_factory=SelfCalibrationConfig)
     aligner: dict[str, Any] = field(default_factory=dict, metadata={"of": AlignerConfig})
+
+    def image_scale(self, crosscheck: Scalar) -> Scalar:
+        """Factor on the variance that the image gives; crosscheck: as in `Fix`, px."""
+        return self.covariance_scale + self.covariance_growth * crosscheck**2
 
     def map_covariance(self) -> np.ndarray:
         """(6, 6) in ROS order: of the map's own error."""
@@ -217,10 +225,11 @@ class Localizer:
             place.problem, aligned.T_rig_map, config.inlier_residual, self.aligner, config.chance
         )
         checked = crosscheck(place.problem, aligned.T_rig_map, self.aligner, config.crosscheck)
+        scale = config.image_scale(checked.double())
         columns = (
             aligned.T_rig_map.matrix(),
-            tangent_covariance(aligned, config.covariance_scale),
-            tangent_covariance(aligned, config.covariance_scale, with_prior=False),
+            tangent_covariance(aligned, scale),
+            tangent_covariance(aligned, scale, with_prior=False),
             aligned.step_left.unflatten(1, (2, 3)).norm(dim=-1),
             aligned.image_step.unflatten(1, (2, 3)).norm(dim=-1),
             torch.stack(

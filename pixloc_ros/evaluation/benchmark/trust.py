@@ -8,10 +8,13 @@ judged on scenes that it was not fitted to: each place in turn is left out.
 from __future__ import annotations
 
 import csv
+import json
+import math
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -67,7 +70,8 @@ WRONG = (0.5, 5.0)
 class Trial:
     """One localization: what was tried, how far off the fix is (m, deg; infinite without one), and
     its evidence. passes: all gates but that of the probability let it through, and its camera is
-    believed at first sight."""
+    believed at first sight. errors, stds (6): of the pose, in ROS order (m, rad), and the standard
+    deviations that the image alone gives; nees: of the covariance with the prior."""
 
     scene: str
     query: str
@@ -83,6 +87,9 @@ class Trial:
     std: float = 0.0
     step: float = 0.0
     crosscheck: float = 0.0
+    nees: float = math.inf
+    errors: tuple[float, ...] = ()
+    stds: tuple[float, ...] = ()
 
     @property
     def place(self) -> str:
@@ -110,7 +117,7 @@ class Trial:
         return self.change not in CALIBRATIONS
 
 
-EVIDENCE = tuple(field.name for field in fields(Trial))[7:]
+EVIDENCE = tuple(field.name for field in fields(Trial))[7:-3]
 
 
 def gather(
@@ -200,7 +207,9 @@ def write_trials(path: Path, trials: Sequence[Trial]) -> None:
     with partial.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow([field.name for field in fields(Trial)])
-        writer.writerows([getattr(t, field.name) for field in fields(Trial)] for t in trials)
+        writer.writerows(
+            [json.dumps(getattr(t, field.name)) for field in fields(Trial)] for t in trials
+        )
     partial.replace(path)
 
 
@@ -208,15 +217,14 @@ def read_trials(path: Path) -> list[Trial]:
     """What `write_trials` wrote."""
     with path.open(newline="") as file:
         return [
-            Trial(
-                *(row[name] for name in ("scene", "query", "change", "prior")),
-                metres=float(row["metres"]),
-                degrees=float(row["degrees"]),
-                passes=row["passes"] == "True",
-                **{name: float(row[name]) for name in EVIDENCE},
-            )
+            Trial(**{name: _value(value) for name, value in row.items()})
             for row in csv.DictReader(file)
         ]
+
+
+def _value(text: str) -> Any:
+    value = json.loads(text)
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _changed(
@@ -240,21 +248,28 @@ def _changed(
 def _trial(fix: Fix, truth: np.ndarray | None, prior: Prior, **what: str) -> Trial:
     if fix.failure:
         return Trial(**what, prior=str(prior), metres=np.inf, degrees=np.inf, passes=False)
-    metres = radians = np.inf
+    metres = radians = nees = np.inf
+    errors: tuple[float, ...] = ()
     if truth is not None:
         metres, radians = transforms.pose_error(fix.T_map_base, truth)
+        error = transforms.error6(fix.T_map_base, truth)
+        errors = tuple(error.tolist())
+        if np.isfinite(fix.covariance).all():
+            nees = float(error @ np.linalg.solve(fix.covariance, error))
     watch = CameraWatch()
     watch.add(fix.cameras)
     reasons = judge(GateConfig(), replace(fix, probability=1.0), prior.covariance())
-    passes = not reasons and not watch.refused()
     numbers = {name: float(np.nan_to_num(value)) for name, value in evidence(fix).items()}
     return Trial(
         **what,
         prior=str(prior),
         metres=float(metres),
         degrees=float(np.degrees(radians)),
-        passes=passes,
+        passes=not reasons and not watch.refused(),
         **numbers,
+        nees=nees,
+        errors=errors,
+        stds=tuple(np.sqrt(np.diag(fix.image_covariance)).tolist()),
     )
 
 
