@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from pixloc_ros.cli.support import add_rectified, open_drive, open_map, progress_bar, run_command
+from pixloc_ros.cli.support import open_run, progress_bar, run_command, run_parser
 from pixloc_ros.core.localizer import Localizer
 from pixloc_ros.core.progress import Progress
 from pixloc_ros.core.tracker import Tracker
@@ -31,46 +31,14 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="evaluate", description=__doc__)
-    parser.add_argument("--map", type=Path, required=True, help="folder written by build_map")
-    parser.add_argument(
-        "--drive", required=True, help="rosbag2 folder, image folder, or folder:session"
-    )
-    add_rectified(parser)
-    parser.add_argument("--checkpoint", default="small", help="shipped name, folder or .tar")
-    parser.add_argument(
-        "--odometry",
-        choices=("recorded", "simulated"),
-        default="recorded",
-        help="simulated: from the ground truth, 1 %% drift and noise",
-    )
-    parser.add_argument(
-        "--skip-every",
-        type=int,
-        default=0,
-        metavar="N",
-        help="leave out the frames 0, N, 2N, ... that the map was built from",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of the simulated odometry")
-    parser.add_argument("--config", type=Path, help="YAML file of settings")
-    parser.add_argument("--device", default="cpu")
+    parser = run_parser("evaluate", __doc__)
     parser.add_argument("--out", type=Path, help="folder for trajectories, figures and report")
     parser.add_argument("--gif", type=Path, metavar="FILE", help="moving picture of the tracking")
     return parser.parse_args(argv)
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
-    drive = open_drive(
-        arguments.drive,
-        arguments.odometry,
-        arguments.skip_every,
-        arguments.seed,
-        arguments.image_is_rectified,
-    )
-    network, feature_map, settings = open_map(
-        arguments.map, arguments.checkpoint, arguments.config, arguments.device
-    )
-    localizer = Localizer(network, feature_map, settings.localizer, arguments.device)
+    drive, localizer, settings = open_run(arguments)
     with progress_bar(console) as progress:
         shown = frames_to_show(len(drive)) if arguments.gif else ()
         result, metrics = evaluate(localizer, Tracker(settings.tracker), drive, progress, shown)
@@ -85,7 +53,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         console.print(f"report: {arguments.out / 'report.html'}")
     if arguments.gif:
         arguments.gif.parent.mkdir(parents=True, exist_ok=True)
-        arguments.gif.write_bytes(tracking_gif(result, feature_map.point_cloud(GIF_POINTS)))
+        arguments.gif.write_bytes(tracking_gif(result, localizer.map.point_cloud(GIF_POINTS)))
         console.print(f"moving picture: {arguments.gif}")
     return 0
 

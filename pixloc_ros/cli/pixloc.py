@@ -22,6 +22,7 @@ EXECUTABLES = {
     "build_map": "pixloc_ros.cli.build_map",
     "map_info": "pixloc_ros.cli.map_info",
     "evaluate": "pixloc_ros.cli.evaluate",
+    "calibrate": "pixloc_ros.cli.calibrate",
     "train": "pixloc_ros.cli.train",
     "export_checkpoint": "pixloc_ros.cli.export_checkpoint",
     "benchmark": "pixloc_ros.cli.benchmark",

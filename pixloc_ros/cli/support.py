@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from rich.progress import Progress as Bars
 from pixloc_ros.core.config import from_dict
 from pixloc_ros.core.errors import DataError, PixlocError
 from pixloc_ros.core.feature_map import FeatureMap
+from pixloc_ros.core.localizer import Localizer
 from pixloc_ros.core.network import Checkpoint, load_checkpoint
 from pixloc_ros.core.process import Settings
 from pixloc_ros.core.progress import Progress
@@ -69,6 +71,49 @@ def open_map(
     network = load_checkpoint(checkpoint, device)
     feature_map = FeatureMap.open(map_path, identity=network.identity, device=device)
     return network, feature_map, settings
+
+
+def run_parser(prog: str, description: str | None) -> argparse.ArgumentParser:
+    """The arguments of a command that runs over a drive in a map."""
+    parser = argparse.ArgumentParser(prog=prog, description=description)
+    parser.add_argument("--map", type=Path, required=True, help="folder written by build_map")
+    parser.add_argument(
+        "--drive", required=True, help="rosbag2 folder, image folder, or folder:session"
+    )
+    add_rectified(parser)
+    parser.add_argument("--checkpoint", default="small", help="shipped name, folder or .tar")
+    parser.add_argument(
+        "--odometry",
+        choices=("recorded", "simulated"),
+        default="recorded",
+        help="simulated: from the ground truth, 1 %% drift and noise",
+    )
+    parser.add_argument(
+        "--skip-every",
+        type=int,
+        default=0,
+        metavar="N",
+        help="leave out the frames 0, N, 2N, ... that the map was built from",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the simulated odometry")
+    parser.add_argument("--config", type=Path, help="YAML file of settings")
+    parser.add_argument("--device", default="cpu")
+    return parser
+
+
+def open_run(arguments: argparse.Namespace) -> tuple[Drive, Localizer, Settings]:
+    """What the arguments of `run_parser` name."""
+    drive = open_drive(
+        arguments.drive,
+        arguments.odometry,
+        arguments.skip_every,
+        arguments.seed,
+        arguments.image_is_rectified,
+    )
+    network, feature_map, settings = open_map(
+        arguments.map, arguments.checkpoint, arguments.config, arguments.device
+    )
+    return drive, Localizer(network, feature_map, settings.localizer, arguments.device), settings
 
 
 def add_rectified(parser) -> None:

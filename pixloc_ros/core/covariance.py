@@ -9,12 +9,74 @@ Two descriptions of a small pose error (m, rad) meet here:
 
 from __future__ import annotations
 
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from pixloc_ros.core.alignment import Alignment
+from pixloc_ros.core.errors import MapError
 from pixloc_ros.core.geometry import transforms
+
+#: Beside the map that it holds for.
+FILE = "covariance.json"
+FORMAT_VERSION = 1
+Number = TypeVar("Number", float, np.ndarray, Tensor)
+
+
+@dataclass(frozen=True)
+class CovarianceConfig:
+    """scale, growth: factor on the variance that the image gives, and what each square pixel of the
+    cross-check adds to it; docs/trust.md has how they were fitted. map_std_m, map_std_deg: error of
+    the map itself and of the calibration, which no single frame can see; added to the covariance.
+    The default is that of a map from RTK poses; for one from exact poses, 0. `calibrate` fits all
+    four to a drive with ground truth, and stores them with the map.
+    """
+
+    scale: float = 1.5
+    growth: float = 2.0
+    map_std_m: float = 0.01
+    map_std_deg: float = 0.03
+
+    def of_image(self, crosscheck: Number) -> Number:
+        """Factor on the variance that the image gives. crosscheck: as in `Fix`, px."""
+        return self.scale + self.growth * crosscheck**2
+
+    def of_map(self) -> np.ndarray:
+        """(6, 6) in ROS order: of the map's own error."""
+        std = (self.map_std_m, math.radians(self.map_std_deg))
+        return np.diag(np.repeat(np.square(std), 3))
+
+
+def read_covariance(folder: Path) -> dict[str, Any]:
+    """What is stored with a map of `CovarianceConfig`, empty where nothing is. Raises MapError."""
+    file = folder / FILE
+    if not file.is_file():
+        return {}
+    try:
+        content = json.loads(file.read_text())
+        if content["format_version"] != FORMAT_VERSION:
+            raise ValueError(f"format version {content['format_version']}")
+        return dict(content["covariance"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise MapError(
+            f"{file}: cannot be read ({error}); remove it, or run `calibrate` again"
+        ) from error
+
+
+def write_covariance(folder: Path, values: Mapping[str, float], card: Mapping[str, Any]) -> None:
+    """Store settings with a map. card: what they were fitted to, free-form."""
+    content = {"format_version": FORMAT_VERSION, "covariance": dict(values), "card": dict(card)}
+    partial = folder / f"{FILE}.partial"
+    partial.write_text(json.dumps(content, indent=2) + "\n")
+    os.replace(partial, folder / FILE)
 
 
 def tangent_covariance(

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +22,13 @@ import torch
 from pixloc_ros.core.alignment import AlignerConfig, Alignment, PosePrior, Problem, align
 from pixloc_ros.core.chance import ChanceConfig, against_chance
 from pixloc_ros.core.config import from_dict, to_dict
-from pixloc_ros.core.covariance import body_covariance, tangent_covariance, tangent_information
+from pixloc_ros.core.covariance import (
+    CovarianceConfig,
+    body_covariance,
+    read_covariance,
+    tangent_covariance,
+    tangent_information,
+)
 from pixloc_ros.core.crosscheck import CrossCheckConfig, crosscheck
 from pixloc_ros.core.feature_map import FeatureMap, SelectionConfig, VisiblePoints
 from pixloc_ros.core.frame import CameraError, Fix, Frame
@@ -35,7 +41,6 @@ from pixloc_ros.core.places import SearchConfig, search
 from pixloc_ros.core.rig import Features, Rig
 from pixloc_ros.core.self_calibration import SelfCalibrationConfig, self_calibrate
 
-Scalar = TypeVar("Scalar", float, np.ndarray, torch.Tensor)
 #: With and without a search, each more than once: torch optimises a recording at its second use.
 WARM_UP_VARIANCES = (1.0, 1.0, 1e-4, 1e-4)
 FAILED = "alignment failed: too few points in view or an unsolvable system"
@@ -46,12 +51,8 @@ class LocalizerConfig:
     """resize: longer side (px) of the image fed to the network, 0 = as the map was built.
     use_prior: let the prior take part in the alignment with its own covariance.
     inlier_residual: a point whose feature residual (unit features, so 0 to 2) is below this is an
-    inlier. covariance_scale, covariance_growth: factor on the variance that the image gives, and
-    what each square pixel of the cross-check adds to it (docs/trust.md has how they were fitted;
-    `calibrate` fits them to a drive). map_std_m, map_std_deg: error of the map itself and of the
-    calibration, which no single frame can see; added to the covariance. The default is that of a
-    map from RTK poses; for one from exact poses, 0 (docs/fusion.md has the consistency measured
-    with both).
+    inlier. covariance: settings of the covariance (`CovarianceConfig`) that shall differ from those
+    stored with the map.
     aligner: settings of the alignment (`AlignerConfig`) that shall differ from those stored with
     the checkpoint.
     """
@@ -59,25 +60,13 @@ class LocalizerConfig:
     resize: int = 0
     use_prior: bool = True
     inlier_residual: float = 0.5
-    covariance_scale: float = 1.5
-    covariance_growth: float = 2.0
-    map_std_m: float = 0.01
-    map_std_deg: float = 0.03
     selection: SelectionConfig = field(default_factory=SelectionConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
     chance: ChanceConfig = field(default_factory=ChanceConfig)
     crosscheck: CrossCheckConfig = field(default_factory=CrossCheckConfig)
     self_calibration: SelfCalibrationConfig = field(default_factory=SelfCalibrationConfig)
     aligner: dict[str, Any] = field(default_factory=dict, metadata={"of": AlignerConfig})
-
-    def image_scale(self, crosscheck: Scalar) -> Scalar:
-        """Factor on the variance that the image gives; crosscheck: as in `Fix`, px."""
-        return self.covariance_scale + self.covariance_growth * crosscheck**2
-
-    def map_covariance(self) -> np.ndarray:
-        """(6, 6) in ROS order: of the map's own error."""
-        std = (self.map_std_m, math.radians(self.map_std_deg))
-        return np.diag(np.repeat(np.square(std), 3))
+    covariance: dict[str, Any] = field(default_factory=dict, metadata={"of": CovarianceConfig})
 
 
 class Localizer:
@@ -98,6 +87,8 @@ class Localizer:
         self.device = torch.device(device)
         changed = {**to_dict(checkpoint.aligner), **config.aligner}
         self.aligner = from_dict(AlignerConfig, changed, "localizer.aligner")
+        stored = {**read_covariance(feature_map.path), **config.covariance}
+        self.covariance = from_dict(CovarianceConfig, stored, "localizer.covariance")
         self._net = checkpoint.net.to(self.device).eval()
         self._damping = self._net.damping().detach()
         self._trust = checkpoint.trust
@@ -225,7 +216,7 @@ class Localizer:
             place.problem, aligned.T_rig_map, config.inlier_residual, self.aligner, config.chance
         )
         checked = crosscheck(place.problem, aligned.T_rig_map, self.aligner, config.crosscheck)
-        scale = config.image_scale(checked.double())
+        scale = self.covariance.of_image(checked.double())
         columns = (
             aligned.T_rig_map.matrix(),
             tangent_covariance(aligned, scale),
@@ -254,7 +245,7 @@ class Localizer:
         T_map_rig = place.T_map_rig(T_rig_map.reshape(4, 4))
         T_map_base = T_map_rig @ transforms.inverse(rig.T_base_rig)
         covariance, image_covariance = (
-            body_covariance(c.reshape(6, 6), T_map_rig, rig.T_base_rig) + config.map_covariance()
+            body_covariance(c.reshape(6, 6), T_map_rig, rig.T_base_rig) + self.covariance.of_map()
             for c in covariances
         )
         share, chance_share, residual, chance_residual = chance

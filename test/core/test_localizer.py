@@ -65,7 +65,7 @@ def test_a_near_prior_takes_one_start_and_the_evidence_is_for_it(localizer, seen
 def test_the_covariance_of_the_image_alone_leaves_the_prior_out(localizer, seen):
     loose = localizer.localize(*seen, T_TRUE, NEAR)
     tight = localizer.localize(*seen, T_TRUE, 1e-6 * NEAR)
-    map_covariance = localizer.config.map_covariance()
+    map_covariance = localizer.covariance.of_map()
     assert np.trace(tight.covariance - map_covariance) < 0.1 * np.trace(
         tight.image_covariance - map_covariance
     )
@@ -96,7 +96,7 @@ def test_of_several_places_the_one_that_fits_is_taken(localizer, seen):
 def test_a_second_camera_of_another_size_adds_what_it_sees(network, localizer, seen):
     def with_budget(points):
         selection = SelectionConfig(point_budget=points)
-        config = LocalizerConfig(map_std_m=0, map_std_deg=0, selection=selection)
+        config = LocalizerConfig(covariance={"map_std_m": 0, "map_std_deg": 0}, selection=selection)
         return Localizer(network, localizer.map, config)
 
     beside = transforms.exp(np.array([0.0, 0.3, 0, 0, 0, 0.3])) @ textured_room.T_BASE_CAM

@@ -1,0 +1,45 @@
+"""calibrate: what it finds is stored with the map, and used from then on."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from pixloc_ros.cli import calibrate
+from pixloc_ros.core.covariance import FILE
+from pixloc_ros.core.errors import MapError
+from pixloc_ros.core.feature_map import FeatureMap
+from pixloc_ros.core.localizer import Localizer, LocalizerConfig
+from pixloc_ros.core.network import load_checkpoint
+from pixloc_ros.datasets.folder import write_drive
+
+
+def test_the_covariance_that_fits_is_stored_with_the_map(tmp_path, room_map, room_drive, capsys):
+    folder = tmp_path / "map"
+    shutil.copytree(room_map, folder)
+    write_drive(tmp_path / "drive", room_drive)
+    arguments = ["--map", str(folder), "--drive", str(tmp_path / "drive")]
+    assert calibrate.main([*arguments, "--dry-run"]) == 0 and not (folder / FILE).exists()
+    assert calibrate.main(arguments) == 0
+    assert "stored with the map" in capsys.readouterr().out
+    stored = json.loads((folder / FILE).read_text())["covariance"]
+    assert 0 < stored["map_std_m"] < 0.01, "the room's map is exact: less than the default"
+
+    network = load_checkpoint("small")
+    feature_map = FeatureMap.open(folder, network.identity)
+    assert Localizer(network, feature_map).covariance.map_std_m == stored["map_std_m"]
+    told = LocalizerConfig(covariance={"map_std_m": 0.2})
+    localizer = Localizer(network, feature_map, told)
+    assert localizer.covariance.map_std_m == 0.2, "what the user says comes first"
+    assert localizer.covariance.scale == stored["scale"]
+
+    (folder / FILE).write_text("{}")
+    with pytest.raises(MapError, match="covariance.json: cannot be read .* remove it"):
+        Localizer(network, feature_map)
+
+
+def test_without_ground_truth_it_says_so(tmp_path, room_map, room_drive, capsys):
+    write_drive(tmp_path / "drive", replace(room_drive.subset(range(2)), T_map_base=None))
+    assert calibrate.main(["--map", str(room_map), "--drive", str(tmp_path / "drive")]) == 1
+    assert "has no ground truth to calibrate with" in capsys.readouterr().out
