@@ -33,6 +33,7 @@ ARGUMENTS = (
     ("checkpoint", "", "the network that the map was built with"),
     ("params_file", PathJoinSubstitution([CONFIG, "localize.yaml"]), "parameters of the node"),
     ("tf_broadcast", "", "send map -> odom: true, or false if an EKF does"),
+    ("fused_with_odometry", "", "the poses go to a filter that fuses the odometry: true or false"),
     ("use_sim_time", "", "take time from /clock: true or false; true if a bag is given"),
     ("bag", "", "rosbag2 folder to play, with /clock"),
     ("rate", "1.0", "speed of the bag"),
@@ -63,8 +64,9 @@ def start(context):
         "use_sim_time": _truth("use_sim_time", given["use_sim_time"] or str(bool(given["bag"])))
     }
     settings = {name: given[name] for name in ("map", "checkpoint") if given[name]}
-    if given["tf_broadcast"]:
-        settings["tf_broadcast"] = _truth("tf_broadcast", given["tf_broadcast"])
+    for name in ("tf_broadcast", "fused_with_odometry"):
+        if given[name]:
+            settings[name] = _truth(name, given[name])
     if PROFILES not in os.environ:
         yield SetEnvironmentVariable(
             PROFILES, PathJoinSubstitution([CONFIG, "fastdds_profile.xml"])

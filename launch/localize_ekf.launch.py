@@ -74,7 +74,11 @@ def start(context):
     passed = {name: given[name] for name, *_ in ARGUMENTS if name not in OF_THE_FILTERS}
     yield IncludeLaunchDescription(
         PythonLaunchDescriptionSource(LOCALIZE.perform(context)),
-        launch_arguments=[*passed.items(), ("tf_broadcast", "false")],
+        launch_arguments=[
+            *passed.items(),
+            ("tf_broadcast", "false"),
+            ("fused_with_odometry", "true"),
+        ],
     )
 
 

@@ -29,6 +29,7 @@ class Outputs:
         self._node = node
         self._global_frame = parameters.global_frame_id
         self._base_frame = parameters.base_frame_id
+        self._image_alone = parameters.fused_with_odometry
         self._path_spacing = parameters.path_spacing
         self._path: deque[PoseStamped] = deque(maxlen=parameters.path_length)
         self._path_grew = False
@@ -47,11 +48,12 @@ class Outputs:
 
     def publish_result(self, result: FrameResult, last_odometry: Odometry | None) -> None:
         """Pose, odometry and path of one frame. last_odometry: the input whose twist holds."""
-        if result.T_map_base is None:
+        if result.T_map_base is None or (self._image_alone and not result.accepted):
             return
         stamped = header(result.stamp_ns, self._global_frame)
+        covariance = result.fix.image_covariance if self._image_alone else result.covariance
         pose = PoseWithCovariance(
-            pose=matrix_to_pose(result.T_map_base), covariance=result.covariance.flatten()
+            pose=matrix_to_pose(result.T_map_base), covariance=covariance.flatten()
         )
         self._pose.publish(PoseWithCovarianceStamped(header=stamped, pose=pose))
         odometry = Odometry(header=stamped, child_frame_id=self._base_frame, pose=pose)

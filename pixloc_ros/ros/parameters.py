@@ -48,6 +48,9 @@ class NodeParameters:
     (m); empty takes it from tf at the stamp of each image. tf_broadcast: send the transform
     global_frame_id -> odom_frame_id. tf_rate: how often it is sent (Hz), whether or not images
     come. transform_tolerance: how far (s) it is post-dated, so that others may use it meanwhile.
+    fused_with_odometry: ~/pose and ~/odometry go to a filter that fuses the same odometry: they
+    carry the covariance that the image alone gives, and only accepted frames are published, so that
+    odometry is not counted twice.
     set_initial_pose: start from initial_pose, and again after time went backwards.
     image_transport: raw (sensor_msgs/Image) or compressed (sensor_msgs/CompressedImage on
     <image>/compressed). image_is_rectified: the images are undistorted already, so camera_info's
@@ -67,6 +70,7 @@ class NodeParameters:
     base_frame_id: str = "base_link"
     base_to_camera: tuple[float, ...] = ()
     tf_broadcast: bool = True
+    fused_with_odometry: bool = False
     tf_rate: float = _within(20.0, 1.0, 200.0)
     transform_tolerance: float = _within(0.1, 0.0, 10.0)
     set_initial_pose: bool = False

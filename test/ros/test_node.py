@@ -236,6 +236,20 @@ def test_frame_ids_may_begin_with_a_slash(running, until, room_drive, frame):
     assert until(lambda: robot.pose_at(2))
 
 
+def test_a_filter_of_the_same_odometry_gets_what_the_image_alone_says(running, until, room_drive):
+    robot, _ = running(fused_with_odometry=True, **start_at(room_drive))
+    track(robot, until, range(2))
+    assert until(lambda: robot.values("pose").get("frames") == "2")
+    with_prior = float(robot.values("pose")["std_x_m"])
+    image_alone = math.sqrt(robot.pose_at(1).pose.covariance[0])
+    assert image_alone != pytest.approx(with_prior, rel=0.01)
+    covered = c.array_to_image(np.zeros((240, 320, 3), np.uint8), robot.image(2).header)
+    robot.send_frame(2, covered)
+    assert until(lambda: robot.values("pose").get("frames") == "3")
+    track(robot, until, [3])
+    assert robot.pose_at(2) is None, "odometry's own pose is not for that filter"
+
+
 def test_a_start_pose_belongs_to_its_stamp(running, until, room_drive):
     stamp = room_drive.odometry.stamps_ns[10] * 1e-9
     T = room_drive.T_map_base[2]  # where the robot is 0.2 s after the start
