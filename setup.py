@@ -50,7 +50,7 @@ setup(
     name=NAME,
     version=VERSION,
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
-    package_data={NAME: ["weights/*/*"]},
+    package_data={NAME: ["weights/*/*", "evaluation/*.j2"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),

@@ -25,6 +25,7 @@ PACKAGES = (
     ("pycolmap", "build_map"),
     ("rosbags", "evaluate and bag_player"),
     ("matplotlib", "reports and pictures"),
+    ("Jinja2", "reports"),
 )
 
 
