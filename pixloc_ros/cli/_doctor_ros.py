@@ -11,8 +11,9 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
 from pixloc_ros.cli._doctor_checks import Finding
@@ -84,7 +85,24 @@ def from_wheels() -> bool:
         return False
 
 
+def checks(listen: float) -> Iterator[tuple[str, Callable[[], Iterator[Finding]]]]:
+    """What there is to check, by name; listen: seconds to watch the running system, or 0."""
+    yield "rclpy", rclpy
+    if find_spec("rclpy") is None:
+        return  # without ROS each of the others would say no more than that
+    yield from (("messages", messages), ("tf2_ros", tf2_ros), ("cv_bridge", cv_bridge))
+    yield "DDS", transport
+    if listen > 0:
+        yield "topics", lambda: graph(listen)
+
+
 def rclpy() -> Iterator[Finding]:
+    if find_spec("rclpy") is None:
+        detail = (
+            "no ROS 2: maps, evaluation and training work, the node and what talks to it do not"
+        )
+        yield Finding("rclpy", "error", detail, SOURCE_OR_WHEELS)
+        return
     place, failure = _run("import rclpy; rclpy.init(); rclpy.shutdown(); print(rclpy.__file__)")
     distribution = os.environ.get("ROS_DISTRO")
     if failure:

@@ -55,17 +55,11 @@ def examine(arguments: argparse.Namespace) -> Iterator[Finding]:
         ("torch", checks.torch),
         ("OpenCV", checks.opencv),
         ("Python packages", checks.packages),
-        ("rclpy", ros_checks.rclpy),
-        ("messages", ros_checks.messages),
-        ("tf2_ros", ros_checks.tf2_ros),
-        ("cv_bridge", ros_checks.cv_bridge),
-        ("DDS", ros_checks.transport),
         ("checkpoint", partial(checks.checkpoint, arguments.checkpoint)),
     ]
     if arguments.map:
         plan.append(("map", partial(checks.feature_map, arguments.map, arguments.checkpoint)))
-    if arguments.listen > 0:
-        plan.append(("topics", partial(ros_checks.graph, arguments.listen)))
+    plan += ros_checks.checks(arguments.listen)
     for name, check in plan:
         yield from checks.survive(name, check)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,8 +30,9 @@ DEMO = Path("demo_output/synthetic")
 
 
 def shipped(name: str) -> Path:
-    """A file of config/, in the checkout or where the package is installed."""
-    places = (Path(__file__).parents[2], Path(sys.prefix) / "share" / "pixloc_ros")
+    """A file of config/, in the checkout or in share/ of where the package is installed."""
+    above = Path(__file__).parents
+    places = (above[2], *(folder / "share" / "pixloc_ros" for folder in above))
     return next((p / name for p in places if (p / name).is_file()), Path(name))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import csv
-import html
 import json
 import math
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from jinja2 import Template
 
 from pixloc_ros.datasets.drive import Drive
 from pixloc_ros.drawing.overlay import draw
@@ -20,15 +20,7 @@ from pixloc_ros.evaluation.metrics import RECALL_THRESHOLDS, Metrics
 from pixloc_ros.evaluation.runner import RunResult
 from pixloc_ros.evaluation.trajectory import Track
 
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 62em; margin: 2em auto;
-       padding: 0 1em }
-h1 { font-size: 1.5em } h2 { font-size: 1.15em; margin-top: 2em }
-table { border-collapse: collapse } th { text-align: left; font-weight: 600 }
-td, th { padding: .2em 1.2em .2em 0; border-bottom: 1px solid #e4e4e4 }
-td { font-variant-numeric: tabular-nums } img { max-width: 100% } figure { margin: 1em 0 }
-figcaption { color: #666 }
-"""
+_PAGE = Path(__file__).with_name("report.html.j2")
 
 
 @dataclass(frozen=True)
@@ -194,24 +186,7 @@ def write_html(
     path: str | Path, title: str, tables: list[Table], pictures: dict[str, bytes], note: str = ""
 ) -> None:
     """One page that stands alone: tables, then pictures (PNG bytes by caption) embedded."""
-    parts = [
-        "<!doctype html><html lang='en'><head><meta charset='utf-8'>",
-        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>",
-        f"<h1>{html.escape(title)}</h1><p>{html.escape(note)}</p>",
-    ]
-    for table in tables:
-        parts.append(f"<h2>{html.escape(table.title)}</h2><table>")
-        parts.append(_row("th", table.header))
-        parts.extend(_row("td", row) for row in table.rows)
-        parts.append("</table>")
-    for caption, png in pictures.items():
-        data = base64.b64encode(png).decode()
-        parts.append(
-            f"<figure><img alt='' src='data:image/png;base64,{data}'>"
-            f"<figcaption>{html.escape(caption)}</figcaption></figure>"
-        )
-    Path(path).write_text("\n".join([*parts, "</body></html>"]))
-
-
-def _row(tag: str, cells: tuple[str, ...]) -> str:
-    return "<tr>" + "".join(f"<{tag}>{html.escape(c)}</{tag}>" for c in cells) + "</tr>"
+    template = Template(_PAGE.read_text(), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    encoded = {caption: base64.b64encode(png).decode() for caption, png in pictures.items()}
+    page = template.render(title=title, note=note, tables=tables, pictures=encoded)
+    Path(path).write_text(page)

@@ -99,14 +99,17 @@ def test_wrong_checkpoint_and_map(tmp_path):
 
 
 def test_nothing_but_python():
-    """Without a single package it still reports every check, and fails."""
+    """Without a single package it still reports them, the whole of ROS as one, and fails."""
     code = (
         f"import sys; sys.path.insert(0, {str(REPOSITORY)!r}); "
         "from pixloc_ros.cli.doctor import main; sys.exit(main(['--json', '--listen', '0']))"
     )
     done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True)
     assert done.returncode == 1, done.stderr
-    levels = {finding["check"]: finding["level"] for finding in json.loads(done.stdout)}
+    findings = json.loads(done.stdout)
+    levels = {finding["check"]: finding["level"] for finding in findings}
+    assert levels["rclpy"] == "error" and not {"messages", "tf2_ros", "cv_bridge"} & set(levels)
+    assert not [f for f in findings if "requirements" in f["remedy"]], "pip leaves no such files"
     assert levels["numpy"] == levels["torch"] == levels["checkpoint"] == "error"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tracemalloc
 from pathlib import Path
 
@@ -10,11 +11,13 @@ import pytest
 import robotcar_raw as raw
 import yaml
 
+from pixloc_ros.cli import pixloc
 from pixloc_ros.core.errors import ConfigError, DataError
 from pixloc_ros.datasets.bag import read_bag
 from pixloc_ros.datasets.bag_reader import BagReader
 from pixloc_ros.datasets.bag_topics import Channel
 from pixloc_ros.datasets.place import read_place
+from pixloc_ros.datasets.robotcar import utm
 from pixloc_ros.datasets.robotcar.bag import (
     BagOptions,
     thinned,
@@ -223,3 +226,16 @@ def test_memory_does_not_depend_on_the_length(tmp_path):
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[2] < peaks[1] + 400_000, peaks  # kept data would be over 1 MB
+
+
+def test_without_pyproj_it_says_what_to_install(drive, tmp_path, monkeypatch, capsys):
+    """And once that is there, the same command goes through."""
+    monkeypatch.setattr(sys, "argv", [])
+    arguments = [str(drive), str(tmp_path / "bag"), "--calibration", str(tmp_path)]
+    with monkeypatch.context() as without:
+        utm._grid.cache_clear()
+        without.setitem(sys.modules, "pyproj", None)
+        assert pixloc.run("robotcar_to_bag", arguments) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("robotcar_to_bag: the package pyproj is not installed; pip install")
+    assert pixloc.run("robotcar_to_bag", arguments) == 0
