@@ -22,6 +22,8 @@ FILE = "trust.json"
 _TINY = 0.01
 _LEAST_STD = 1e-6  # m
 _PIXELS = 0.3  # below which poses are the same
+#: What lies further out than this many standard deviations of the fitted fixes counts as that.
+FURTHEST = 3.0
 
 
 def evidence(fix: Fix) -> dict[str, float]:
@@ -49,7 +51,8 @@ def evidence(fix: Fix) -> dict[str, float]:
 @dataclass(frozen=True)
 class TrustModel:
     """terms: by name of the evidence (mean, scale, weight): the log odds are the bias plus the sum
-    of weight (value - mean) / scale."""
+    of weight (value - mean) / scale, which is cut off at `FURTHEST`: beyond what it was fitted to
+    a model knows nothing."""
 
     terms: Mapping[str, tuple[float, float, float]]
     bias: float
@@ -60,11 +63,12 @@ class TrustModel:
 
     def of(self, values: Mapping[str, float]) -> float:
         """The same from the evidence."""
-        odds = self.bias + sum(
-            weight * (values[name] - mean) / scale
-            for name, (mean, scale, weight) in self.terms.items()
-        )
-        return 0.0 if math.isnan(odds) else 1 / (1 + math.exp(-max(-30.0, min(30.0, odds))))
+        odds = self.bias
+        for name, (mean, scale, weight) in self.terms.items():
+            if math.isnan(values[name]):
+                return 0.0
+            odds += weight * max(-FURTHEST, min(FURTHEST, (values[name] - mean) / scale))
+        return 1 / (1 + math.exp(-odds))
 
 
 def read_trust(folder: Path, identity: str) -> TrustModel | None:

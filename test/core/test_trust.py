@@ -26,6 +26,7 @@ GOOD = Fix(
     residual=0.5,
     chance_residual=0.9,
     image_step=(0.0002, 1e-5),
+    crosscheck=0.2,
 )
 
 
@@ -36,12 +37,14 @@ def test_evidence_in_its_units():
     assert found["points"] == pytest.approx(np.log(400))
     assert found["std"] == pytest.approx(np.log(0.02))
     assert found["step"] == pytest.approx(np.log(0.01 + 0.001))
+    assert found["crosscheck"] == pytest.approx(np.log(0.5))
 
 
 def test_a_better_fit_is_more_probable_and_a_failure_impossible():
     odds = 0.3 + 2.0 * (np.log(0.41 / 0.06) - 1.0) / 0.5 - 1.0 * (0.06 - 0.07) / 0.01
     assert MODEL.probability(GOOD) == pytest.approx(1 / (1 + np.exp(-odds)))
     assert MODEL.probability(replace(GOOD, share=0.06)) < MODEL.probability(GOOD)
+    assert MODEL.of({"contrast": 99.0, "cost": 0.07}) == MODEL.of({"contrast": 2.5, "cost": 0.07})
     assert MODEL.probability(Fix.none("no map points in view of the prior")) == 0
     assert MODEL.probability(replace(GOOD, cost=float("nan"))) == 0
 

@@ -45,6 +45,19 @@ def test_a_wrong_calibration_is_named_and_its_poses_are_not_believed(
     assert all(said in r.suspicion and said in r.reasons[0] for r in results)
 
 
+@pytest.mark.parametrize("value", [0, 128, None])
+def test_an_image_of_nothing_is_not_believed_however_certain_the_prior(
+    room_localizer, room_drive, value
+):
+    size = room_drive.image(0).shape
+    noise = np.random.default_rng(0).integers(0, 256, size, np.uint8)
+    image = noise if value is None else np.full(size, value, np.uint8)
+    drive = replace(room_drive.subset(range(6)), load=lambda i: image)
+    tracker, start = Tracker(), room_drive.T_map_base[0]
+    results = run_drive(room_localizer, tracker, drive, start, told(0.02, 0.2)).results
+    assert not any(r.accepted for r in results)
+
+
 def test_a_right_calibration_is_not_suspected(room_localizer, room_drive):
     results = run_drive(room_localizer, Tracker(), room_drive.subset(range(12))).results
     assert [r.suspicion for r in results] == [""] * 12

@@ -20,7 +20,8 @@ class GateConfig:
     max_correction_deg: largest update of the prior that is ever believed, also of a vague initial
     pose; below it the update must lie within max_correction_sigma standard deviations of prior and
     result. max_position_std, max_rotation_std_deg: a geometry
-    that pins the pose down worse than this is not a fix. max_coast_distance (m), max_coast_time
+    that pins the pose down worse than this is not a fix, nor is an image that alone tells no axis
+    of the position better. max_coast_distance (m), max_coast_time
     (s): how far odometry may carry the pose before it counts as lost. doubt_m, doubt_deg: every
     rejected fix in a row says that the pose may be this much further off (one standard deviation),
     so that a jump of the odometry is searched for in a few frames; max_doubts: of so many at most.
@@ -83,6 +84,9 @@ def judge(config: GateConfig, fix: Fix, prior_covariance: np.ndarray) -> tuple[s
         sigma = mahalanobis(fix.update, prior_covariance + fix.covariance)
         if not sigma <= config.max_correction_sigma:
             reasons.append(f"correction of {sigma:.1f} sigma > {config.max_correction_sigma:.1f}")
+    best = math.sqrt(max(np.diag(fix.image_covariance)[:3].min(), 0.0))
+    if not best <= config.max_position_std:
+        reasons.append(f"the image alone tells no position: std {best:.2f} m at best")
     return tuple(reasons)
 
 

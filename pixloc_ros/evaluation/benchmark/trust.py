@@ -25,7 +25,7 @@ from pixloc_ros.core.localizer import Localizer
 from pixloc_ros.core.progress import Progress
 from pixloc_ros.core.tracker import GateConfig, judge
 from pixloc_ros.core.tracker.camera import CameraWatch
-from pixloc_ros.core.trust import TrustModel, evidence
+from pixloc_ros.core.trust import FURTHEST, TrustModel, evidence
 from pixloc_ros.evaluation.benchmark.priors import Disturbance
 from pixloc_ros.evaluation.benchmark.robustness.conditions import changed
 from pixloc_ros.evaluation.benchmark.robustness.results import wilson
@@ -51,6 +51,7 @@ class Prior:
 IMAGES = ("none", "night", "occlusion", "motion_blur", "illumination")
 CALIBRATIONS = ("focal length 5 % off", "principal point 40 px off")
 ELSEWHERE = "image of elsewhere"
+BLIND = "nothing in the image"  # black, gray or noise
 PRIORS = (
     Prior(Disturbance(0.3, 1.0)),
     Prior(Disturbance(1.5, 4.0)),
@@ -129,7 +130,7 @@ def gather(
 ) -> list[Trial]:
     """All trials of a scene. foreign: images of elsewhere are its queries."""
     trials, queries = [], scene.queries
-    kinds = (*IMAGES, *CALIBRATIONS, ELSEWHERE)
+    kinds = (*IMAGES, *CALIBRATIONS, ELSEWHERE, BLIND)
     total = len(queries) * len(kinds)
     for step, (i, change) in enumerate((i, c) for i in range(len(queries)) for c in kinds):
         image, camera = _changed(scene, foreign, i, change, seed)
@@ -141,7 +142,7 @@ def gather(
             )
             start = prior.off.apply(queries.T_map_cam[i], random)
             fix = localizer.localize(features, frame, start, prior.covariance(), with_cameras=True)
-            truth = None if change == ELSEWHERE else queries.T_map_cam[i]
+            truth = None if change in (ELSEWHERE, BLIND) else queries.T_map_cam[i]
             trials.append(
                 _trial(fix, truth, prior, scene=scene.name, query=queries.names[i], change=change)
             )
@@ -156,7 +157,8 @@ def fit(trials: Iterable[Trial], ridge: float = 0.01) -> TrustModel:
     values = np.array([[getattr(t, name) for name in EVIDENCE] for t in used])
     labels = np.array([not t.wrong for t in used], float)
     mean, scale = values.mean(0), values.std(0) + 1e-9
-    columns = np.column_stack([(values - mean) / scale, np.ones(len(values))])
+    standard = np.clip((values - mean) / scale, -FURTHEST, FURTHEST)
+    columns = np.column_stack([standard, np.ones(len(values))])
     penalty = ridge * np.diag([1.0] * len(EVIDENCE) + [0.0])
     weights = np.zeros(columns.shape[1])
     for _ in range(100):
@@ -234,6 +236,10 @@ def _changed(
     camera = queries.camera
     if change == ELSEWHERE:
         return foreign.queries.image(i % len(foreign.queries)), foreign.queries.camera
+    if change == BLIND:
+        image = queries.image(i)
+        noise = np.random.default_rng([seed, i]).integers(0, 256, image.shape, np.uint8)
+        return (np.zeros_like(image), np.full_like(image, 128), noise)[i % 3], camera
     if change in IMAGES:
         name = None if change == "none" else change
         return changed(queries.image(i), name, queries.names[i], seed), camera
