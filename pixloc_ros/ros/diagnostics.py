@@ -72,14 +72,17 @@ def lifecycle_status(name: str, state: str, error: str, map_text: str) -> Diagno
     return _status(name, level, error or state, state=state, map=map_text)
 
 
-def pose_status(name: str, statistics: Statistics, state: TrackState) -> DiagnosticStatus:
-    """How far the pose can be trusted, and why."""
+def pose_status(
+    name: str, statistics: Statistics, state: TrackState, reason: str
+) -> DiagnosticStatus:
+    """How far the pose can be trusted, and why. state, reason: of the tracker."""
     result = statistics.result
-    level, message = STATE_LEVELS[state], state.value
+    level = STATE_LEVELS[state]
+    message = f"{state.value}: {reason}" if reason else state.value
     if state is TrackState.UNINITIALIZED:
         message = "no initial pose: send initialpose, or set set_initial_pose"
     elif state is TrackState.LOST:
-        message = "lost: send initialpose"
+        message = f"lost: send initialpose ({reason})"
     values = dict(
         state=state.value,
         frames=statistics.processed,
@@ -97,8 +100,6 @@ def pose_status(name: str, statistics: Statistics, state: TrackState) -> Diagnos
             correction_m=result.fix.correction[0],
             correction_deg=math.degrees(result.fix.correction[1]),
         )
-        if result.reasons and state in (TrackState.COASTING, TrackState.LOST):
-            message += f" ({result.reasons[0]})"
         if result.suspicion:
             level = max(level, WARN)
             message += f"; check the camera's calibration: {result.suspicion}"

@@ -11,7 +11,7 @@ import time
 from collections import deque
 
 import numpy as np
-from geometry_msgs.msg import PoseWithCovarianceStamped, Transform
+from geometry_msgs.msg import PoseWithCovarianceStamped
 from nav_msgs.msg import Odometry
 from rclpy.clock import Clock
 from rclpy.lifecycle import LifecycleNode
@@ -109,13 +109,10 @@ class Session:
                 ),
             )
         }
-        self._tf_timer = None
         if parameters.tf_broadcast:
             tree.announce_map()
-            # Steady, because it must go on while simulated time jumps.
-            self._tf_timer = node.create_timer(
-                1.0 / parameters.tf_rate, self._send_tf, clock=steady
-            )
+        # Steady, because it must go on while simulated time jumps.
+        self._timer = node.create_timer(1.0 / parameters.tf_rate, self._on_timer, clock=steady)
 
     @property
     def topics(self) -> dict[str, str]:
@@ -126,8 +123,7 @@ class Session:
         """Unsubscribe and end the worker."""
         for item in self._inputs.values():
             item.destroy()
-        if self._tf_timer is not None:
-            self._node.destroy_timer(self._tf_timer)
+        self._node.destroy_timer(self._timer)
         if not self._worker.stop():
             self._node.get_logger().error("the worker did not end; its device seems to hang")
         self._node.destroy_guard_condition(self._guard)
@@ -175,7 +171,7 @@ class Session:
         """Forget what was said about an old time: the pose, odometry, tf and the path."""
         self._node.get_logger().warning(f"{why}: starting over")
         self._statistics.resets += 1
-        self._statistics.result = None  # the next frame's state is news
+        self._statistics.result = None
         self._worker.discard()
         self._outcomes.clear()
         self._start_over()
@@ -202,7 +198,9 @@ class Session:
                 throttle_duration_sec=10.0,
             )
         return [
-            diagnostics.pose_status(f"{name}: pose", statistics, self._tracker.state),
+            diagnostics.pose_status(
+                f"{name}: pose", statistics, self._tracker.state, self._tracker.reason
+            ),
             diagnostics.inputs_status(
                 f"{name}: inputs",
                 list(self._inputs.values()),
@@ -216,7 +214,7 @@ class Session:
             diagnostics.tf_status(
                 f"{name}: tf",
                 p.tf_broadcast,
-                p.tf_broadcast and self._correction is not None,
+                p.tf_broadcast and self._tracker.T_map_odom is not None,
                 other_sender,
             ),
         ]
@@ -227,8 +225,9 @@ class Session:
         self._tracker.reset()
         self._tree.clear()
         self._outputs.clear_path()
-        self._correction: Transform | None = None  # map -> odom, as it is sent
+        self._said_state = TrackState.UNINITIALIZED
         self._odometry: Odometry | None = None
+        self._heard_at = 0, 0.0  # when it came: the node's clock (ns) and the steady one (s)
         self._start_pose_due = self._parameters.set_initial_pose
 
     def _on_info(self, message: CameraInfo) -> None:
@@ -261,6 +260,7 @@ class Session:
             self._inputs["odom"].refuse(str(error))
             return
         self._odometry = message
+        self._heard_at = self._now_ns(), time.monotonic()
         if self._start_pose_due:
             self._start_pose_due = False
             start = self._parameters.initial_pose
@@ -316,10 +316,6 @@ class Session:
             self._publish(outcome, outcome.result)
 
     def _publish(self, outcome: Outcome, result: FrameResult) -> None:
-        before = self._statistics.result
-        self._correction = (
-            None if result.T_map_odom is None else matrix_to_transform(result.T_map_odom)
-        )
         self._outputs.publish_result(result, self._odometry)
         latency_s = (self._now_ns() - outcome.stamp_ns) * 1e-9
         self._statistics.add(result, latency_s, time.monotonic())
@@ -327,9 +323,7 @@ class Session:
             self._outputs.publish_debug(outcome.picture, outcome.stamp_ns, outcome.camera_frame)
         if self._tracker.wants_pose:
             self._ask_for_pose()
-        if before is None or before.state is not result.state:
-            self._say_state(result)
-            self._node.publish_diagnostics()
+        self._say_state()
 
     def _ask_for_pose(self) -> None:
         now = time.monotonic()
@@ -339,22 +333,40 @@ class Session:
                 f"please set the initial pose (topic {self._inputs['initialpose'].topic})"
             )
 
-    def _say_state(self, result: FrameResult) -> None:
-        text = result.state.value + (f": {'; '.join(result.reasons)}" if result.reasons else "")
+    def _say_state(self) -> None:
+        """Once for each state, in the log and in diagnostics."""
+        state, reason = self._tracker.state, self._tracker.reason
+        if state is self._said_state:
+            return
+        self._said_state = state
+        text = f"{state.value}: {reason}" if reason else state.value
         log = self._node.get_logger()
-        if result.state is TrackState.LOST:
+        if state is TrackState.LOST:
             log.error(text)
-        elif result.state is TrackState.COASTING:
+        elif state is TrackState.COASTING:
             log.warning(text)
         else:
             log.info(text)
+        self._node.publish_diagnostics()
 
-    def _send_tf(self) -> None:
-        now_ns = self._now_ns()
-        if self._correction is not None and now_ns > 0:
+    def _on_timer(self) -> None:
+        """Time goes on, whoever is silent; map -> odom is sent while it is known."""
+        if self._odometry is not None:
+            self._tracker.advance(stamp_of(self._odometry) + self._since_odometry_ns())
+            self._say_state()
+        T_map_odom, now_ns = self._tracker.T_map_odom, self._now_ns()
+        if self._parameters.tf_broadcast and T_map_odom is not None and now_ns > 0:
             self._tree.send_correction(
-                self._correction, now_ns + int(self._parameters.transform_tolerance * 1e9)
+                matrix_to_transform(T_map_odom),
+                now_ns + int(self._parameters.transform_tolerance * 1e9),
             )
+
+    def _since_odometry_ns(self) -> int:
+        """How long odometry has been silent: by the node's clock, which stands still in a paused
+        simulation, but no longer than by the steady one, which nobody sets."""
+        clock_ns, steady_s = self._heard_at
+        steady_ns = int((time.monotonic() - steady_s) * 1e9)
+        return max(0, min(self._now_ns() - clock_ns, steady_ns))
 
     def _clock_problem(self) -> str:
         simulated = self._node.get_parameter("use_sim_time").value

@@ -101,7 +101,11 @@ class Robot(Node):
             message.twist.twist.linear.x = 1.0
             self._odom.publish(message)
             self._sent_odometry = i
-        self._clock.publish(Clock(clock=c.to_stamp(until_ns)))
+        self.send_clock(until_ns)
+
+    def send_clock(self, now_ns: int) -> None:
+        """Time alone."""
+        self._clock.publish(Clock(clock=c.to_stamp(now_ns)))
 
     def rewind(self) -> None:
         """Begin the drive again."""

@@ -31,7 +31,7 @@ def test_a_suspected_calibration_is_a_warning_that_says_what():
         statistics = Statistics()
         result = FrameResult(0, TrackState.TRACKING, accepted=True, suspicion=suspicion)
         statistics.add(result, 0.1, 0.0)
-        return pose_status("localizer: pose", statistics, TrackState.TRACKING)
+        return pose_status("localizer: pose", statistics, TrackState.TRACKING, "")
 
     assert status("").level == OK
     told = status("the focal length is off by -2.0 %")

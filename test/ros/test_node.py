@@ -135,6 +135,49 @@ def test_tf_is_sent_again_while_no_image_comes(running, until, room_drive):
     assert len(sent) == len(set(sent)), "a transform was sent twice for one stamp"
 
 
+QUICK = dict(
+    tracker__gates__max_fix_age=0.4,
+    tracker__gates__max_coast_time=1.2,
+)
+
+
+def test_images_that_stop_are_said_and_end_the_correction(running, until, room_drive):
+    robot, node = running(**start_at(room_drive), **QUICK)
+    track(robot, until, [0, 1])
+    begin = int(room_drive.stamps_ns[1])
+
+    def drive_on(words, level, seconds):
+        steps = range(begin, begin + seconds * 1_000_000_000, 100_000_000)
+        return any(
+            robot.send_odometry(now_ns) or until(lambda: robot.says("pose", words, level), 0.05)
+            for now_ns in steps
+        )
+
+    assert drive_on("coasting: no fix for", DiagnosticStatus.WARN, 2)
+    assert node._tracker.T_map_odom is not None
+    assert drive_on("lost: send initialpose (carried", DiagnosticStatus.ERROR, 3)
+    assert until(lambda: robot.values("tf")["sending"] == "false")
+    assert len(robot.poses) == 2
+
+
+def test_odometry_that_stops_is_said_and_one_late_message_is_not(running, until, room_drive):
+    robot, node = running(**start_at(room_drive), **QUICK, odom_timeout=0.05)
+    track(robot, until, [0, 1])
+    at_ns = int(room_drive.stamps_ns[1])
+    late = robot.image(1)
+    late.header.stamp = c.to_stamp(at_ns + 250_000_000)
+    robot.send_frame(1, late)
+    assert until(lambda: "no odometry at the stamp" in robot.values("pose").get("reasons", ""))
+    assert robot.says("pose", "tracking", DiagnosticStatus.OK)
+    assert robot.values("tf")["sending"] == "true"
+    robot.send_clock(at_ns + 800_000_000)
+    assert until(lambda: robot.says("pose", "no odometry for", DiagnosticStatus.WARN))
+    assert robot.values("tf")["sending"] == "true"
+    robot.send_clock(at_ns + 2_000_000_000)
+    assert until(lambda: robot.says("pose", "lost", DiagnosticStatus.ERROR))
+    assert node._tracker.T_map_odom is None
+
+
 def test_the_debug_image_is_drawn_while_somebody_looks(running, graph, until, room_drive):
     robot, node = running(**start_at(room_drive))
     track(robot, until, [0, 1])

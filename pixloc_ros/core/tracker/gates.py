@@ -21,8 +21,10 @@ class GateConfig:
     pose; below it the update must lie within max_correction_sigma standard deviations of prior and
     result. max_position_std, max_rotation_std_deg: a geometry
     that pins the pose down worse than this is not a fix, nor is an image that alone tells no axis
-    of the position better. max_coast_distance (m), max_coast_time
-    (s): how far odometry may carry the pose before it counts as lost. doubt_m, doubt_deg: every
+    of the position better. max_fix_age (s): without a fix for so
+    long the pose counts as carried by odometry, whether or not images come. max_coast_distance
+    (m), max_coast_time (s): how far odometry may carry it before it counts as lost, and by how
+    much (m) its standard deviation may grow meanwhile, max_coast_std. doubt_m, doubt_deg: every
     rejected fix in a row says that the pose may be this much further off (one standard deviation),
     so that a jump of the odometry is searched for in a few frames; max_doubts: of so many at most.
     """
@@ -36,8 +38,10 @@ class GateConfig:
     max_correction_sigma: float = 6.0
     max_position_std: float = 0.5
     max_rotation_std_deg: float = 2.0
+    max_fix_age: float = 2.0
     max_coast_distance: float = 30.0
     max_coast_time: float = 15.0
+    max_coast_std: float = 5.0
     doubt_m: float = 0.5
     doubt_deg: float = 2.0
     max_doubts: int = 6
@@ -46,6 +50,17 @@ class GateConfig:
         """(6, 6) in ROS order: what fixes rejected in a row add to the covariance of a pose."""
         std = rejected * np.array([self.doubt_m, math.radians(self.doubt_deg)])
         return np.diag(np.repeat(std**2, 3))
+
+    def too_far(self, metres: float, seconds: float, std_m: float) -> str:
+        """Why a pose is lost that odometry has carried so far, or "" while it is not. std_m: growth
+        of its standard deviation on the way."""
+        if metres > self.max_coast_distance:
+            return f"carried by odometry for {metres:.1f} m > {self.max_coast_distance:.1f} m"
+        if seconds > self.max_coast_time:
+            return f"carried by odometry for {seconds:.1f} s > {self.max_coast_time:.1f} s"
+        if not std_m <= self.max_coast_std:
+            return f"position std grown by {std_m:.1f} m > {self.max_coast_std:.1f} m"
+        return ""
 
 
 def judge(config: GateConfig, fix: Fix, prior_covariance: np.ndarray) -> tuple[str, ...]:

@@ -97,10 +97,15 @@ class OdometryBuffer:
         with self._changed:
             return self._samples[0] if self._samples else None
 
+    def newest(self) -> OdometrySample | None:
+        """The newest pose."""
+        with self._changed:
+            return self._samples[-1] if self._samples else None
+
     def newest_stamp(self) -> int | None:
         """Stamp of the newest pose, nanoseconds."""
-        with self._changed:
-            return self._samples[-1].stamp_ns if self._samples else None
+        newest = self.newest()
+        return newest.stamp_ns if newest else None
 
     def wait_until(self, stamp_ns: int, timeout_s: float) -> bool:
         """Wait until odometry reaches the stamp; False if it did not within the timeout."""

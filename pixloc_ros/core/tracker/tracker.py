@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import dataclass
 
@@ -44,9 +45,10 @@ class Tracker:
         prediction = tracker.predict(stamp_ns)
         result = tracker.update(prediction, fix)
 
-    Neither a bad fix nor odometry that cannot tell makes it raise: what went wrong stands in the
-    result's `reasons`. `set_pose`, `reset` and `odometry` may be used from another thread between
-    `predict` and `update`.
+    Between frames `advance` says how late it is, so that a pose is coasting and then lost also
+    where no image comes. Neither a bad fix nor odometry that cannot tell makes it raise: what went
+    wrong stands in the result's `reasons`. `advance`, `set_pose`, `reset` and `odometry` may be
+    used from another thread between `predict` and `update`.
     """
 
     def __init__(self, config: TrackerConfig = TrackerConfig()) -> None:
@@ -57,8 +59,21 @@ class Tracker:
 
     @property
     def state(self) -> TrackState:
-        """State after the newest frame."""
+        """State after the newest frame, or the last `advance`."""
         return self._state
+
+    @property
+    def reason(self) -> str:
+        """Why the state is not tracking, or ""."""
+        return self._reason
+
+    @property
+    def T_map_odom(self) -> np.ndarray | None:
+        """The correction that odometry needs now, (4, 4); None unless tracking or coasting."""
+        with self._lock:
+            if self._anchor is None or self._state is TrackState.LOST:
+                return None
+            return self._anchor.T_map_odom
 
     @property
     def wants_pose(self) -> bool:
@@ -71,7 +86,7 @@ class Tracker:
         with self._lock:
             self._anchor: Anchor | None = None
             self._pending: tuple[int, np.ndarray, np.ndarray] | None = None
-            self._state = TrackState.UNINITIALIZED
+            self._state, self._reason = TrackState.UNINITIALIZED, "waiting for an initial pose"
             self._doubts = 0  # fixes rejected in a row
             self._cameras = CameraWatch(self.config.camera_watch)
             self._epoch = object()  # fixes of predictions made before this moment no longer count
@@ -90,20 +105,33 @@ class Tracker:
             self._pending = (stamp_ns, np.asarray(T_map_base, float), np.asarray(covariance, float))
             self._epoch = object()
 
+    def advance(self, stamp_ns: int) -> TrackState:
+        """It is `stamp_ns` by the odometry's time, whoever is silent: the state now."""
+        odometry = self.odometry.newest()
+        with self._lock:
+            if self._anchor is not None and odometry is not None:
+                self._state, self._reason = self._carried(self._anchor, stamp_ns, odometry)
+            return self._state
+
     def predict(self, stamp_ns: int) -> Prediction | FrameResult:
         """The prior at a stamp, or the frame's result where there is none."""
-        odometry = self.odometry.at(stamp_ns)
+        odometry, newest = self.odometry.at(stamp_ns), self.odometry.newest()
         with self._lock:
-            epoch = self._epoch
             if odometry is None:
-                return self._without_prior(stamp_ns, "no odometry at the stamp of the image")
+                return self._without_odometry(stamp_ns, newest)
             self._resolve_pending(stamp_ns)
-            anchor, doubts, look = self._anchor, self._doubts, self._cameras.due
-        if anchor is None:
-            return self._without_prior(stamp_ns, "waiting for an initial pose")
-        T_map_base, covariance = anchor.predict(odometry, self.config.odometry_noise)
-        covariance = covariance + self.config.gates.doubt(doubts)
-        return Prediction(stamp_ns, epoch, anchor, odometry, T_map_base, covariance, look)
+            if self._anchor is None:
+                return FrameResult(stamp_ns, self._state, reasons=(self._reason,))
+            T_map_base, covariance = self._carry(self._anchor, odometry)
+            return Prediction(
+                stamp_ns,
+                self._epoch,
+                self._anchor,
+                odometry,
+                T_map_base,
+                covariance,
+                self._cameras.due,
+            )
 
     def update(self, prediction: Prediction, fix: Fix) -> FrameResult:
         """Judge the fix found from a prediction; state, and where the robot is."""
@@ -114,24 +142,22 @@ class Tracker:
                 return FrameResult(prediction.stamp_ns, self._state, reasons=reasons)
             if not reasons:
                 self._cameras.add(fix.cameras)
-            refused, suspicion = self._cameras.refused(), self._cameras.suspected()
-            if refused and not reasons:
-                reasons = (f"camera calibration: {refused}",)
-                self._state = self._state_without_fix(prediction)
-                T_map_base, covariance = prediction.T_map_base, prediction.covariance
-            elif reasons:
-                # A map that shows nothing here says nothing about the pose.
-                doubted = self._doubts + (fix.num_points > 0)
-                self._doubts = min(doubted, self.config.gates.max_doubts)
-                self._state = self._state_without_fix(prediction)
+                if refused := self._cameras.refused():
+                    reasons = (f"camera calibration: {refused}",)
+            elif fix.num_points:  # a map that shows nothing here says nothing about the pose
+                self._doubts = min(self._doubts + 1, self.config.gates.max_doubts)
+            if reasons:
+                self._state, self._reason = self._carried(
+                    prediction.anchor, prediction.stamp_ns, prediction.odometry, reasons[0]
+                )
                 T_map_base, covariance = prediction.T_map_base, prediction.covariance
             else:
-                self._state, self._doubts = TrackState.TRACKING, 0
+                self._state, self._reason, self._doubts = TrackState.TRACKING, "", 0
                 T_map_base, covariance = fix.T_map_base, fix.covariance
                 self._anchor = Anchor(
                     prediction.stamp_ns, T_map_base, prediction.odometry, covariance
                 )
-            state = self._state
+            state, suspicion = self._state, self._cameras.suspected()
         if state is TrackState.LOST:
             return FrameResult(
                 prediction.stamp_ns, state, reasons=reasons, suspicion=suspicion, fix=fix
@@ -148,16 +174,35 @@ class Tracker:
             fix=fix,
         )
 
-    def _without_prior(self, stamp_ns: int, reason: str) -> FrameResult:
-        return FrameResult(stamp_ns, self._state, reasons=(reason,))
+    def _carry(self, anchor: Anchor, odometry: OdometrySample) -> tuple[np.ndarray, np.ndarray]:
+        """The pose where odometry has come to, and its covariance with all doubts."""
+        T_map_base, covariance = anchor.predict(odometry, self.config.odometry_noise)
+        return T_map_base, covariance + self.config.gates.doubt(self._doubts)
 
-    def _state_without_fix(self, prediction: Prediction) -> TrackState:
-        anchor, gates = prediction.anchor, self.config.gates
-        distance, _ = anchor.travelled(prediction.odometry)
-        seconds = (prediction.stamp_ns - anchor.stamp_ns) * 1e-9
-        if distance > gates.max_coast_distance or seconds > gates.max_coast_time:
-            return TrackState.LOST
-        return TrackState.COASTING
+    def _carried(
+        self, anchor: Anchor, stamp_ns: int, odometry: OdometrySample, rejected: str = ""
+    ) -> tuple[TrackState, str]:
+        """State and reason at a stamp that has no fix. rejected: why its frame's was not believed;
+        "": no frame came."""
+        gates = self.config.gates
+        seconds = (stamp_ns - anchor.stamp_ns) * 1e-9
+        grown = np.diag(self._carry(anchor, odometry)[1] - anchor.covariance)[:3].max()
+        lost = gates.too_far(anchor.travelled(odometry)[0], seconds, math.sqrt(max(grown, 0.0)))
+        if lost or self._state is TrackState.LOST:
+            return TrackState.LOST, lost or rejected or self._reason
+        if rejected or seconds > gates.max_fix_age:
+            silent = (stamp_ns - odometry.stamp_ns) * 1e-9
+            also = f", no odometry for {silent:.1f} s" if silent > gates.max_fix_age / 2 else ""
+            return TrackState.COASTING, rejected or f"no fix for {seconds:.1f} s{also}"
+        return self._state, self._reason
+
+    def _without_odometry(self, stamp_ns: int, newest: OdometrySample | None) -> FrameResult:
+        """Of a frame that odometry does not reach. The tracker's own state stays: the stamp may be
+        wrong."""
+        state, reason = self._state, "no odometry at the stamp of the image"
+        if self._anchor is not None and newest is not None:
+            state, _ = self._carried(self._anchor, stamp_ns, newest, reason)
+        return FrameResult(stamp_ns, state, reasons=(reason,))
 
     def _resolve_pending(self, stamp_ns: int) -> None:
         """Turn a pose that was set into an anchor, once odometry reaches back to its stamp."""
@@ -171,4 +216,5 @@ class Tracker:
             odometry = oldest  # older than all odometry: the robot is taken to have stood still
         self._anchor = Anchor(max(pose_stamp, stamp_ns), T_map_base, odometry, covariance)
         self._pending = None
-        self._state, self._doubts = TrackState.COASTING, 0
+        self._state, self._reason = TrackState.COASTING, "a pose was given"
+        self._doubts = 0

@@ -10,7 +10,7 @@ from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.tracker import FrameResult, GateConfig, Tracker, TrackerConfig, TrackState
 
 SECOND = 1_000_000_000
-GATES = GateConfig(max_coast_distance=5.0, max_coast_time=2.0)
+GATES = GateConfig(max_fix_age=1.0, max_coast_distance=5.0, max_coast_time=2.0)
 TIGHT = np.diag([0.01**2] * 3 + [0.001**2] * 3)
 
 
@@ -133,12 +133,75 @@ def test_where_the_map_shows_nothing_the_pose_is_not_doubted(tracker):
     assert np.sqrt(result.covariance[0, 0]) < 0.15
 
 
-def test_where_odometry_cannot_tell_the_state_stays(tracker):
+@pytest.mark.parametrize("seconds, state", [(20.4, "coasting"), (60.0, "lost")])
+def test_a_frame_that_odometry_does_not_reach_says_so_and_changes_nothing(tracker, seconds, state):
     tracker.set_pose(SECOND, at(0.0))
-    step(tracker, 0.5, right)
-    result = step(tracker, 60.0)
-    assert result.state is TrackState.TRACKING and "no odometry" in result.reasons[0]
+    step(tracker, 19.5, right)
+    result = step(tracker, seconds)
+    assert result.state == state and "no odometry" in result.reasons[0]
     assert result.T_map_base is None
+    assert tracker.state is TrackState.TRACKING and tracker.T_map_odom is not None
+    assert step(tracker, 20.0, right).accepted
+
+
+class Fed:
+    """A tracker that hears odometry at 10 Hz up to now, and no more."""
+
+    def __init__(self, speed: float = 1.0, gates: GateConfig = GATES):
+        self.tracker, self._speed, self._heard = Tracker(TrackerConfig(gates=gates)), speed, -1
+        self.hear(0.5)
+        self.tracker.set_pose(SECOND, at(0.0), TIGHT)
+        assert step(self.tracker, 0.5, lambda p: good(p.T_map_base, p.T_map_base)).accepted
+
+    def hear(self, seconds: float) -> TrackState:
+        for k in range(self._heard + 1, round(10 * seconds) + 1):
+            self.tracker.odometry.add(SECOND + k * SECOND // 10, at(100 + self._speed * k / 10))
+            self._heard = k
+        return self.advance(seconds)
+
+    def advance(self, seconds: float) -> TrackState:
+        return self.tracker.advance(SECOND + round(seconds * SECOND))
+
+
+def test_images_that_stop_make_it_coast_and_then_lose_it():
+    fed = Fed()
+    assert fed.hear(1.4) is TrackState.TRACKING and fed.tracker.reason == ""
+    assert fed.hear(1.6) is TrackState.COASTING and fed.tracker.reason == "no fix for 1.1 s"
+    np.testing.assert_allclose(fed.tracker.T_map_odom, at(-100), atol=1e-9)
+    assert step(fed.tracker, 1.6, right).state is TrackState.TRACKING
+    assert fed.hear(3.5) is TrackState.COASTING
+    assert fed.hear(3.7) is TrackState.LOST and "2.1 s > 2.0 s" in fed.tracker.reason
+    assert fed.tracker.T_map_odom is None
+    assert step(fed.tracker, 3.7).state is TrackState.LOST
+    assert step(fed.tracker, 3.7, right).state is TrackState.TRACKING
+
+
+def test_driven_too_far_without_an_image_it_is_lost():
+    fed = Fed(speed=10.0)
+    assert fed.hear(0.9) is TrackState.TRACKING
+    assert fed.hear(1.1) is TrackState.LOST and "6.0 m > 5.0 m" in fed.tracker.reason
+
+
+def test_grown_too_uncertain_without_an_image_it_is_lost():
+    fed = Fed(gates=GateConfig(max_coast_std=0.1))
+    assert fed.hear(1.5) is TrackState.TRACKING
+    assert fed.hear(5.5) is TrackState.LOST and "std grown" in fed.tracker.reason
+
+
+def test_odometry_that_stops_is_said_and_loses_it_by_time():
+    fed = Fed()
+    assert fed.advance(1.0) is TrackState.TRACKING
+    assert fed.advance(1.6) is TrackState.COASTING
+    assert fed.tracker.reason == "no fix for 1.1 s, no odometry for 1.1 s"
+    assert fed.advance(2.6) is TrackState.LOST
+
+
+def test_time_alone_says_nothing_while_nobody_has_said_where_the_robot_is():
+    tracker = Tracker()
+    assert tracker.advance(SECOND) is TrackState.UNINITIALIZED
+    tracker.odometry.add(SECOND, at(0.0))
+    assert tracker.advance(100 * SECOND) is TrackState.UNINITIALIZED
+    assert tracker.reason == "waiting for an initial pose" and tracker.T_map_odom is None
 
 
 def test_a_fix_begun_before_a_new_beginning_does_not_count(tracker):
