@@ -157,7 +157,9 @@ class Localizer:
         frame = Frame(0, np.zeros((height, width, 3), np.uint8), camera, np.eye(4))
         start = self.map.keyframe_poses()[0]
         for variance in WARM_UP_VARIANCES:
-            self.localize(self.look(frame.image), frame, start, variance * np.eye(6))
+            self.localize(
+                self.look(frame.image), frame, start, variance * np.eye(6), with_cameras=True
+            )
 
     def _align(
         self,
