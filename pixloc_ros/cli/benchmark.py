@@ -16,6 +16,7 @@ import torch
 from rich.console import Console
 
 from pixloc_ros.cli import gpu, gpu_pack, large_map, robustness, trust
+from pixloc_ros.cli.flags import add_network, add_skip_every
 from pixloc_ros.cli.scenario import prepare
 from pixloc_ros.cli.support import open_drive, open_map, progress_bar, run_command
 from pixloc_ros.core.errors import ConfigError
@@ -64,14 +65,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("demo_output"))
     parser.add_argument("--map", type=Path, help="folder written by build_map")
     parser.add_argument("--drive", help="with --map: bag, image folder, or folder:session")
-    parser.add_argument("--checkpoint", default="small", help="shipped name, folder or .tar")
-    parser.add_argument(
-        "--skip-every",
-        type=int,
-        default=0,
-        metavar="N",
-        help="leave out the frames 0, N, 2N, ... that the map was built from",
-    )
+    add_network(parser)
+    add_skip_every(parser)
     parser.add_argument("--frames", type=int, default=0, help="use about this many frames; 0: all")
     parser.add_argument(
         "--priors",
@@ -95,7 +90,6 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--loops", type=int, default=5, help="runs of the drive for memory")
     parser.add_argument("--config", type=Path, help="YAML file of settings")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--device", default="cpu")
     parser.add_argument("--json", type=Path, help="file for all figures")
     return parser.parse_args(argv)
 

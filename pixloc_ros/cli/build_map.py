@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
 
+from pixloc_ros.cli.flags import add_network, add_rectified, add_settings, settings_of
 from pixloc_ros.cli.map_info import print_summary
-from pixloc_ros.cli.support import add_rectified, progress_bar, run_command
+from pixloc_ros.cli.support import progress_bar, run_command
 from pixloc_ros.core.errors import ConfigError
 from pixloc_ros.core.network import load_checkpoint
 from pixloc_ros.datasets.drive import Drive
@@ -55,8 +57,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "--images", type=Path, help="folder that the model's image names start from"
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of the map")
-    parser.add_argument("--checkpoint", default="small", help="shipped name, folder or .tar")
-    parser.add_argument("--device", default="cpu")
+    add_network(parser)
     drive = parser.add_argument_group("with --drive")
     add_rectified(drive)
     drive.add_argument("--every", type=int, default=1, metavar="N", help="use every N-th frame")
@@ -73,42 +74,31 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         help="folder of the COLMAP model that is made (default: <out>_model)",
     )
     model = parser.add_argument_group("with --model")
-    model.add_argument(
-        "--up",
-        default=default.up,
-        choices=("z", "-z", "y", "-y", "x", "-x"),
-        help="axis of the model that points up (write --up=-y)",
+    add_settings(
+        model,
+        default,
+        up={"help": "axis of the model that points up (write --up=-y)"},
+        scale={"help": "metres per unit of the model"},
     )
-    model.add_argument("--scale", type=float, help="metres per unit of the model")
     model.add_argument(
         "--transform",
         type=Path,
         metavar="FILE",
         help="text file with a 4x4 T_map_world, applied after --up and --scale",
     )
-    details = parser.add_argument_group("details")
-    details.add_argument(
-        "--resize",
-        type=int,
-        default=default.resize,
-        metavar="PX",
-        help=f"longer side given to the network (default {default.resize})",
+    add_settings(
+        parser.add_argument_group("details"),
+        default,
+        resize={"metavar": "PX", "help": "longer side given to the network (default %(default)s)"},
+        min_track_length={},
+        max_error={"metavar": "PX", "help": "largest mean reprojection error of a point"},
+        max_points_per_keyframe={
+            "flag": "--max-points",
+            "metavar": "N",
+            "help": "most points kept of a keyframe",
+        },
+        tile_size={"metavar": "M"},
     )
-    details.add_argument("--min-track-length", type=int, default=default.min_track_length)
-    details.add_argument(
-        "--max-error",
-        type=float,
-        default=default.max_error,
-        metavar="PX",
-        help="largest mean reprojection error of a point",
-    )
-    details.add_argument(
-        "--max-points",
-        type=int,
-        default=default.max_points_per_keyframe,
-        help="most points kept of a keyframe",
-    )
-    details.add_argument("--tile-size", type=float, default=default.tile_size, metavar="M")
     return parser.parse_args(argv)
 
 
@@ -145,23 +135,14 @@ def _chosen_frames(arguments: argparse.Namespace) -> Drive:
 
 
 def _options(arguments: argparse.Namespace) -> BuildOptions:
-    T_map_world = None
+    others: dict[str, Any] = {"up": "z", "scale": 1.0} if arguments.drive else {}
     if arguments.transform:
         try:
             rows = np.loadtxt(arguments.transform).reshape(4, 4)
         except (OSError, ValueError) as error:
             raise ConfigError(f"{arguments.transform}: not a 4x4 matrix: {error}") from error
-        T_map_world = tuple(map(tuple, rows.tolist()))
-    return BuildOptions(
-        resize=arguments.resize,
-        min_track_length=arguments.min_track_length,
-        max_error=arguments.max_error,
-        up="z" if arguments.drive else arguments.up,
-        scale=1.0 if arguments.drive else arguments.scale,
-        T_map_world=T_map_world,
-        max_points_per_keyframe=arguments.max_points,
-        tile_size=arguments.tile_size,
-    )
+        others["T_map_world"] = rows.tolist()
+    return settings_of(BuildOptions, arguments, **others)
 
 
 if __name__ == "__main__":

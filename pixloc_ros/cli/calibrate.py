@@ -13,7 +13,8 @@ from dataclasses import asdict
 import numpy as np
 from rich.console import Console
 
-from pixloc_ros.cli.support import open_run, progress_bar, run_command, run_parser
+from pixloc_ros.cli.flags import run_parser
+from pixloc_ros.cli.support import open_run, progress_bar, run_command
 from pixloc_ros.core.covariance import write_covariance
 from pixloc_ros.core.errors import DataError
 from pixloc_ros.core.geometry import transforms

@@ -10,15 +10,18 @@ import shutil
 import sys
 import time
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 
 from pixloc_ros.cli.evaluate import evaluate
+from pixloc_ros.cli.pixloc import REMEDIES
 from pixloc_ros.cli.processes import LiveRun, run_live
 from pixloc_ros.cli.scenario import Limits, Prepared, pose_at_start, prepare
 from pixloc_ros.cli.support import progress_bar, run_command
+from pixloc_ros.core.errors import PixlocError
 from pixloc_ros.core.feature_map import FeatureMap
 from pixloc_ros.core.localizer import Localizer
 from pixloc_ros.core.network import load_checkpoint
@@ -64,6 +67,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
+    if find_spec("rclpy") is None:  # before a minute of preparation, not after it
+        raise PixlocError(f"the live part needs ROS 2, rclpy is not installed; {REMEDIES['rclpy']}")
     begin = time.monotonic()
     folder = arguments.out / arguments.drive.replace(":", "_")
     if arguments.fresh:

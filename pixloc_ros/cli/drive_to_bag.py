@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from pixloc_ros.cli.flags import add_odometry, add_skip_every
 from pixloc_ros.cli.support import open_drive, progress_bar, run_command
 from pixloc_ros.datasets.bag import write_bag
 from pixloc_ros.datasets.bag_topics import STORAGES
@@ -29,20 +30,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         default="raw",
         help="raw: sensor_msgs/Image; else CompressedImage",
     )
-    parser.add_argument(
-        "--odometry",
-        choices=("recorded", "simulated"),
-        default="recorded",
-        help="simulated: 50 Hz from the ground truth, 1 %% drift and noise",
-    )
-    parser.add_argument(
-        "--skip-every",
-        type=int,
-        default=0,
-        metavar="N",
-        help="leave out the frames 0, N, 2N, ... that the map was built from",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of the simulated odometry")
+    add_odometry(parser)
+    add_skip_every(parser)
     return parser.parse_args(argv)
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from pixloc_ros.cli.support import open_run, progress_bar, run_command, run_parser
+from pixloc_ros.cli.flags import run_parser
+from pixloc_ros.cli.support import open_run, progress_bar, run_command
 from pixloc_ros.core.localizer import Localizer
 from pixloc_ros.core.progress import Progress
 from pixloc_ros.core.tracker import Tracker

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from pixloc_ros.cli.flags import add_network
 from pixloc_ros.cli.support import DEMO, open_drive, open_map, progress_bar
 from pixloc_ros.core.localizer import Localizer
 from pixloc_ros.core.tracker import Tracker
@@ -45,8 +46,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
         default=Path("runs/large_map"),
         help="gets the large map, which is removed at the end, and figures",
     )
-    parser.add_argument("--checkpoint", default="small", help="shipped name, folder or .tar")
-    parser.add_argument("--device", default="cpu")
+    add_network(parser)
     return parser.parse_args(argv)
 
 

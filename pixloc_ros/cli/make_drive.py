@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import fields
 from pathlib import Path
 
 from rich.console import Console
 
+from pixloc_ros.cli.flags import add_settings, settings_of
 from pixloc_ros.cli.support import progress_bar, run_command
 from pixloc_ros.core.errors import DataError
 from pixloc_ros.datasets.folder import write_drive
@@ -23,35 +23,26 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    default = DriveOptions()
     parser = argparse.ArgumentParser(prog="make_drive", description=__doc__)
     parser.add_argument("folder", type=Path, help="gets the sessions map/ and query/")
     parser.add_argument("--seed", type=int, default=0, help="of the street and the motion")
-    parser.add_argument("--query-frames", type=int, default=default.query_frames)
-    parser.add_argument("--rate-hz", type=float, default=default.rate_hz)
-    parser.add_argument("--speed", type=float, default=default.speed, help="m/s")
-    parser.add_argument(
-        "--spacing",
-        type=float,
-        default=default.spacing,
-        help="metres between images of the mapping run",
+    add_settings(
+        parser,
+        DriveOptions(),
+        query_frames={},
+        rate_hz={},
+        speed={"help": "m/s"},
+        spacing={"help": "metres between images of the mapping run"},
+        size={"metavar": ("WIDTH", "HEIGHT")},
+        focal={"help": "pixels"},
+        map_light={"choices": PRESETS},
+        query_light={"choices": PRESETS},
     )
-    parser.add_argument(
-        "--size", type=int, nargs=2, default=default.size, metavar=("WIDTH", "HEIGHT")
-    )
-    parser.add_argument("--focal", type=float, default=default.focal, help="pixels")
-    parser.add_argument("--map-light", choices=PRESETS, default=default.map_light)
-    parser.add_argument("--query-light", choices=PRESETS, default=default.query_light)
     return parser.parse_args(argv)
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
-    chosen = {
-        f.name: getattr(arguments, f.name)
-        for f in fields(DriveOptions)
-        if hasattr(arguments, f.name)
-    }
-    options = DriveOptions(**{**chosen, "size": tuple(chosen["size"])})
+    options = settings_of(DriveOptions, arguments)
     with progress_bar(console) as progress:
         for name, session in make_drive(arguments.seed, options).items():
             folder = arguments.folder / name

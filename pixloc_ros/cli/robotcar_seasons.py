@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from pixloc_ros.cli.flags import add_network
 from pixloc_ros.cli.support import open_map, progress_bar, run_command
 from pixloc_ros.core.errors import ConfigError
 from pixloc_ros.core.geometry import transforms
@@ -93,8 +94,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         help="how far off a starting pose is (default: 2 m, 5 deg with --pairs; "
         "0.3 m, 1 deg with --poses)",
     )
-    judge.add_argument("--checkpoint", default="small", help="shipped name, folder or .tar")
-    judge.add_argument("--device", default="cpu")
+    add_network(judge)
     judge.add_argument("--out", type=Path, required=True, help="the submission file")
     judge.set_defaults(run=run_evaluate)
     return parser.parse_args(argv)

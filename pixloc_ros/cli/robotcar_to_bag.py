@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from pixloc_ros.cli.flags import add_settings, settings_of
 from pixloc_ros.cli.support import progress_bar, run_command
 from pixloc_ros.datasets.bag_reader import BagReader
 from pixloc_ros.datasets.bag_topics import STORAGES, BagTopics
@@ -33,55 +34,39 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="robotcar_to_bag", description=__doc__)
     parser.add_argument("drive", type=Path, help="folder named after the drive's date and time")
     parser.add_argument("bag", type=Path, help="folder to write; must not exist yet")
-    parser.add_argument(
-        "--cameras",
-        nargs="+",
-        choices=tuple(SENSORS),
-        default=[],
-        metavar="CAMERA",
-        help=f"default: all that are there, of {', '.join(SENSORS)}",
-    )
-    parser.add_argument(
-        "--odometry",
-        choices=("vo", "ins"),
-        default=default.odometry,
-        help="source of /odom (default: vo where it is there)",
-    )
-    parser.add_argument(
-        "--truth",
-        choices=("rtk", "ins", "none"),
-        default=default.truth,
-        help="source of /ground_truth/odometry (default: rtk where it is there)",
-    )
-    parser.add_argument("--image-format", choices=IMAGE_FORMATS, default=default.image_format)
-    parser.add_argument(
-        "--start",
-        type=float,
-        default=default.start_s,
-        metavar="S",
-        help="leave out the first seconds",
-    )
-    parser.add_argument(
-        "--end",
-        type=float,
-        default=default.end_s,
-        metavar="S",
-        help="leave out what comes after so many seconds",
-    )
-    parser.add_argument(
-        "--image-rate",
-        type=float,
-        default=default.image_rate,
-        metavar="HZ",
-        help="most images of a camera in a second (default: all)",
-    )
-    parser.add_argument("--storage", choices=STORAGES, default=default.storage)
-    parser.add_argument(
-        "--part",
-        type=float,
-        default=default.part_s,
-        metavar="S",
-        help=f"seconds of the drive in one file (default {default.part_s:g})",
+    add_settings(
+        parser,
+        default,
+        cameras={
+            "choices": tuple(SENSORS),
+            "metavar": "CAMERA",
+            "help": f"default: all that are there, of {', '.join(SENSORS)}",
+        },
+        odometry={
+            "choices": ("vo", "ins"),
+            "help": "source of /odom (default: vo where it is there)",
+        },
+        truth={
+            "choices": ("rtk", "ins", "none"),
+            "help": "source of /ground_truth/odometry (default: rtk where it is there)",
+        },
+        image_format={"choices": IMAGE_FORMATS},
+        start_s={"flag": "--start", "metavar": "S", "help": "leave out the first seconds"},
+        end_s={
+            "flag": "--end",
+            "metavar": "S",
+            "help": "leave out what comes after so many seconds",
+        },
+        image_rate={
+            "metavar": "HZ",
+            "help": "most images of a camera in a second (default: all)",
+        },
+        storage={"choices": STORAGES},
+        part_s={
+            "flag": "--part",
+            "metavar": "S",
+            "help": f"seconds of the drive in one file (default {default.part_s:g})",
+        },
     )
     parser.add_argument(
         "--calibration",
@@ -103,17 +88,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
-    options = BagOptions(
-        cameras=tuple(arguments.cameras),
-        odometry=arguments.odometry,
-        truth=arguments.truth,
-        image_format=arguments.image_format,
-        start_s=arguments.start,
-        end_s=arguments.end,
-        image_rate=arguments.image_rate,
-        storage=arguments.storage,
-        part_s=arguments.part,
-    )
+    options = settings_of(BagOptions, arguments)
     drive = RobotCar(arguments.drive, arguments.calibration, Origin(*arguments.origin))
     with progress_bar(console) as progress:
         counts = write_robotcar_bag(drive, arguments.bag, options, progress)

@@ -73,36 +73,8 @@ def open_map(
     return network, feature_map, settings
 
 
-def run_parser(prog: str, description: str | None) -> argparse.ArgumentParser:
-    """The arguments of a command that runs over a drive in a map."""
-    parser = argparse.ArgumentParser(prog=prog, description=description)
-    parser.add_argument("--map", type=Path, required=True, help="folder written by build_map")
-    parser.add_argument(
-        "--drive", required=True, help="rosbag2 folder, image folder, or folder:session"
-    )
-    add_rectified(parser)
-    parser.add_argument("--checkpoint", default="small", help="shipped name, folder or .tar")
-    parser.add_argument(
-        "--odometry",
-        choices=("recorded", "simulated"),
-        default="recorded",
-        help="simulated: from the ground truth, 1 %% drift and noise",
-    )
-    parser.add_argument(
-        "--skip-every",
-        type=int,
-        default=0,
-        metavar="N",
-        help="leave out the frames 0, N, 2N, ... that the map was built from",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of the simulated odometry")
-    parser.add_argument("--config", type=Path, help="YAML file of settings")
-    parser.add_argument("--device", default="cpu")
-    return parser
-
-
 def open_run(arguments: argparse.Namespace) -> tuple[Drive, Localizer, Settings]:
-    """What the arguments of `run_parser` name."""
+    """What the arguments of `flags.run_parser` name."""
     drive = open_drive(
         arguments.drive,
         arguments.odometry,
@@ -114,15 +86,6 @@ def open_run(arguments: argparse.Namespace) -> tuple[Drive, Localizer, Settings]
         arguments.map, arguments.checkpoint, arguments.config, arguments.device
     )
     return drive, Localizer(network, feature_map, settings.localizer, arguments.device), settings
-
-
-def add_rectified(parser) -> None:
-    """The flag `--image-is-rectified`, named as the node's parameter."""
-    parser.add_argument(
-        "--image-is-rectified",
-        action="store_true",
-        help="images of the bag are undistorted already: use P of camera_info, not K and D",
-    )
 
 
 @contextmanager

@@ -79,6 +79,13 @@ def test_errors_are_one_line(command, arguments, text, tmp_path, monkeypatch, ca
     assert text in shown.replace("\n", " ") and "Traceback" not in shown
 
 
+def test_the_demo_without_ros_says_so_before_it_makes_anything(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(demo, "find_spec", lambda name: None)
+    assert demo.main(["--out", str(tmp_path / "out")]) == 1
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "rclpy is not installed; source your ROS 2" in shown and not (tmp_path / "out").exists()
+
+
 def test_a_map_of_another_network_is_refused(street, tmp_path, capsys):
     info = json.loads((street.map / "map.json").read_text())
     copy = tmp_path / "map"
