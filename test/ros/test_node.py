@@ -135,6 +135,25 @@ def test_tf_is_sent_again_while_no_image_comes(running, until, room_drive):
     assert len(sent) == len(set(sent)), "a transform was sent twice for one stamp"
 
 
+def test_a_start_is_confirmed_before_anything_is_published(running, until, room_drive):
+    robot, node = running(**start_at(room_drive), tracker__gates__start_fixes=2)
+    robot.send_frame(0)
+    assert until(lambda: robot.says("pose", "starting: confirming 1 of 2", DiagnosticStatus.WARN))
+    assert robot.values("pose")["reasons"] == "confirming 1 of 2"
+    assert robot.values("tf")["sending"] == "false" and not robot.poses
+    track(robot, until, [1, 2])
+    assert error_of(robot, 1)[0] < 0.06
+    assert until(lambda: robot.says("pose", "tracking", DiagnosticStatus.OK))
+    assert until(lambda: robot.values("pose")["accepted"] == "2")
+    assert robot.values("pose")["starting"] == "1" and len(robot.poses) == 2
+    # A pose given anew, three metres off, cuts pose and tf until fixes confirm one.
+    wrong = room_drive.T_map_base[2] @ from_xyz_rpy((3.0, 0, 0, 0, 0, 0))
+    robot.send_pose(wrong, int(room_drive.stamps_ns[2]), std=0.01)
+    assert until(lambda: robot.values("tf")["sending"] == "false")
+    assert node._tracker.T_map_odom is None
+    assert until(lambda: robot.says("pose", "starting: a pose was given", DiagnosticStatus.WARN))
+
+
 QUICK = dict(
     tracker__gates__max_fix_age=0.4,
     tracker__gates__max_coast_time=1.2,
@@ -317,8 +336,8 @@ def test_services_reset_and_set_pose(running, call, until, room_drive):
     )
     assert answer.success
     robot.send_frame(1)
-    assert until(lambda: robot.pose_at(1)), "far away it coasts, it does not stop"
-    assert until(lambda: robot.says("pose", "coasting", DiagnosticStatus.WARN))
+    assert until(lambda: robot.says("pose", "starting: no map points", DiagnosticStatus.WARN))
+    assert not robot.pose_at(1), "far away nothing confirms it"
     assert call(robot, Trigger, "/localizer/reset", Trigger.Request()).success
     track(robot, until, [2])
     assert error_of(robot, 2)[0] < 1.0
