@@ -523,6 +523,28 @@ def test_clocks_that_disagree_are_named(running, until, room_drive):
     assert until(lambda: robot.says("inputs", "set use_sim_time", DiagnosticStatus.WARN))
 
 
+def test_a_single_bad_stamp_is_dropped_and_counted(running, until, room_drive):
+    robot, _node = running(**start_at(room_drive))
+    track(robot, until, [0, 1])
+    now = int(room_drive.stamps_ns[1])
+    for k, stamp in enumerate((0, now - 900_000_000, now + 3600_000_000_000), start=2):
+        image = robot.image(k)
+        image.header = c.header(stamp, "camera")
+        robot.send_frame(k, image)
+        odometry = Odometry(header=c.header(stamp, "odom"))
+        odometry.pose.pose.orientation.w = 1.0
+        robot._odom.publish(odometry)
+        for name in ("image", "odom"):
+            assert until(
+                lambda name=name, k=k: robot.values("inputs")[f"{name}.refused"] == str(k - 1)
+            )
+        assert robot.says("inputs", "does not follow those before it", DiagnosticStatus.WARN)
+        track(robot, until, [k])
+        assert error_of(robot, k)[0] < 0.06
+    assert until(lambda: robot.values("pose")["accepted"] == "5")
+    assert robot.values("pose")["resets"] == "0"
+
+
 def test_old_and_broken_odometry_is_refused(running, until, room_drive):
     robot, _node = running(**start_at(room_drive))
     track(robot, until, [0, 1])
