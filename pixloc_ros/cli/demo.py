@@ -150,6 +150,7 @@ def measure_live(live: LiveRun, drive: Drive) -> Metrics:
         frames=live.processed,
         localized=len(live.track),
         tracking=live.accepted / live.processed,
+        starting=live.starting / live.processed,
         recall=tuple(share * answered for share in metrics.recall),
     )
 
@@ -195,6 +196,7 @@ def write_results(
             "offline": offline_metrics.to_dict(),
             "processed": live.processed,
             "accepted": live.accepted,
+            "starting": live.starting,
             "dropped": live.dropped,
             "memory": {"seconds": live.memory[0], "megabytes": live.memory[1]},
         },

@@ -40,14 +40,15 @@ class LiveError(PixlocError):
 class LiveRun:
     """What was published live, as the recorder heard it.
 
-    processed, accepted, dropped: frames by the node's own diagnostics. memory: (seconds, MB) of
-    the node over the run.
+    processed, accepted, starting, dropped: frames by the node's own diagnostics. memory: (seconds,
+    MB) of the node over the run.
     """
 
     track: Track
     rate_hz: float
     processed: int
     accepted: int
+    starting: int
     dropped: int
     memory: tuple[list[float], list[float]]
 
@@ -269,6 +270,7 @@ def _read(folder: Path, memory: tuple[list[float], list[float]]) -> LiveRun:
         counts = [
             int(parts["pose"]["frames"]),
             int(parts["pose"]["accepted"]),
+            int(parts["pose"]["starting"]),
             int(parts["timing"]["dropped"]),
         ]
     except KeyError as error:

@@ -44,19 +44,24 @@ ROBOTCAR_FRAMES, ROBOTCAR_CAMERA = 60, "stereo_left"
 
 @dataclass(frozen=True)
 class Limits:
-    """What a run must keep to be called localized. Metres, degrees, shares."""
+    """What a run must keep to be called localized. Metres, degrees, shares. tracking: of the frames
+    after the start; starting: of all frames, how many it may take."""
 
     position_median_m: float
     position_p95_m: float
     rotation_median_deg: float
     rotation_p95_deg: float
     tracking: float = 1.0
+    starting: float = 0.1
 
     def violations(self, metrics: Metrics) -> list[str]:
         """What a run does not keep, in words; a figure that is NaN is not kept."""
         found = []
-        if not metrics.tracking >= self.tracking:
-            found.append(f"tracking {100 * metrics.tracking:.1f} % < {100 * self.tracking:.1f} %")
+        if not metrics.starting <= self.starting:
+            found.append(f"starting {100 * metrics.starting:.1f} % > {100 * self.starting:.1f} %")
+        tracking = metrics.tracking / max(1 - metrics.starting, 1e-9)
+        if not tracking >= self.tracking:
+            found.append(f"tracking {100 * tracking:.1f} % < {100 * self.tracking:.1f} %")
         for name, unit in (
             ("position_median", "m"),
             ("position_p95", "m"),
@@ -107,7 +112,9 @@ class Prepared:
         if not self.doubtful:
             return metrics
         rest = drive.subset(range(self.doubtful, len(drive)))
-        return replace(evaluate_track(track, rest), tracking=metrics.tracking)
+        return replace(
+            evaluate_track(track, rest), tracking=metrics.tracking, starting=metrics.starting
+        )
 
 
 def prepare(name: str, folder: Path, checkpoint: Checkpoint, progress: Progress) -> Prepared:

@@ -14,6 +14,7 @@ WORST_RESIDUAL = 1.0
 _STATE_COLOURS = {
     TrackState.TRACKING: (80, 220, 100),
     TrackState.COASTING: (255, 190, 60),
+    TrackState.STARTING: (120, 190, 255),
     TrackState.LOST: (255, 80, 70),
     TrackState.UNINITIALIZED: (200, 200, 200),
 }

@@ -21,7 +21,9 @@ class Metrics:
     """The figures of one trajectory over one drive; NaN where they cannot be told.
 
     frames: images of the drive. localized: those with a pose. tracking: share of the frames in
-    that state. Position errors in metres, rotation errors in degrees, over the localized frames.
+    that state. starting: share of the frames that were to confirm a given pose, before tracking
+    begins; they have no pose and count as not tracked. Position errors in metres, rotation errors
+    in degrees, over the localized frames.
     recall: share of all frames within each of ``RECALL_THRESHOLDS``. Latencies from image to pose
     in milliseconds. nees_mean: mean of e^T C^-1 e, which is 6 for a consistent covariance;
     nees_inside_95: share of the frames within the bound that 95 % should respect.
@@ -30,6 +32,7 @@ class Metrics:
     frames: int
     localized: int
     tracking: float
+    starting: float
     position_median_m: float
     position_p95_m: float
     position_max_m: float
@@ -59,6 +62,7 @@ def evaluate_track(track: Track, drive: Drive, rate_hz: float = float("nan")) ->
     if track.latencies_ms is not None and np.isfinite(track.latencies_ms).any():
         latencies = track.latencies_ms[np.isfinite(track.latencies_ms)]
     tracking = float(track.tracking[mine].sum() / len(drive))
+    starting = 0.0 if track.starting is None else float(track.starting[mine].sum() / len(drive))
     mine, frames = mine[finite], frames[finite]
     metres = degrees = nees = np.full(1, np.nan)
     if drive.T_map_base is not None and len(mine):
@@ -70,6 +74,7 @@ def evaluate_track(track: Track, drive: Drive, rate_hz: float = float("nan")) ->
         frames=len(drive),
         localized=len(mine),
         tracking=tracking,
+        starting=starting,
         position_median_m=float(np.median(metres)),
         position_p95_m=float(np.percentile(metres, 95)),
         position_max_m=float(metres.max()),

@@ -65,7 +65,9 @@ def _pair(a: float, b: float, form: str, unit: str) -> str:
 
 _FIGURES = {
     "frames, with a pose": lambda m: f"{m.frames}, {m.localized}",
-    "share of frames tracking": lambda m: _number(100 * m.tracking, ".1f", "%"),
+    "share of frames tracking, starting": lambda m: _pair(
+        100 * m.tracking, 100 * m.starting, ".1f", "%"
+    ),
     "position error median / p95": lambda m: _pair(
         100 * m.position_median_m, 100 * m.position_p95_m, ".2f", "cm"
     ),

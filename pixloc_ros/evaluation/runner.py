@@ -37,6 +37,7 @@ class RunResult:
             tracking=np.array([r.state is TrackState.TRACKING for r in self.results]),
             covariances=np.stack([r.covariance if r else no_covariance for r in located]),
             latencies_ms=np.array([r.fix.timings_ms.get("total", np.nan) for r in self.results]),
+            starting=np.array([r.state is TrackState.STARTING for r in self.results]),
         )
 
 

@@ -32,7 +32,8 @@ class Track:
     """A trajectory as somebody reported it, for comparing and drawing.
 
     ``stamps_ns`` (N,), ``poses`` (N, 4, 4) T_map_base (NaN where there is none), ``tracking`` (N,)
-    bool, ``covariances`` (N, 6, 6) in ROS order or None, ``latencies_ms`` (N,) or None.
+    bool, ``covariances`` (N, 6, 6) in ROS order or None, ``latencies_ms`` (N,) or None,
+    ``starting`` (N,) bool, frames that were to confirm a given pose, or None.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Track:
     tracking: np.ndarray
     covariances: np.ndarray | None = None
     latencies_ms: np.ndarray | None = None
+    starting: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.stamps_ns)

@@ -23,6 +23,7 @@ STATE_LEVELS = {
     TrackState.TRACKING: OK,
     TrackState.COASTING: WARN,
     TrackState.UNINITIALIZED: WARN,
+    TrackState.STARTING: WARN,
     TrackState.LOST: ERROR,
 }
 # A worker that is this long (s) at one frame hangs in its device.
@@ -43,6 +44,7 @@ class Statistics:
 
     processed: int = 0
     accepted: int = 0
+    starting: int = 0
     dropped: int = 0
     resets: int = 0
     rejections: Counter = field(default_factory=Counter)
@@ -54,6 +56,7 @@ class Statistics:
         """Count a frame. now: monotonic seconds."""
         self.processed += 1
         self.accepted += result.accepted
+        self.starting += result.state is TrackState.STARTING
         if not result.accepted:
             self.rejections.update(gate_of(reason) for reason in result.reasons)
         self.latencies.append(latency_s)
@@ -87,6 +90,7 @@ def pose_status(
         state=state.value,
         frames=statistics.processed,
         accepted=statistics.accepted,
+        starting=statistics.starting,
         resets=statistics.resets,
     )
     if result is not None:

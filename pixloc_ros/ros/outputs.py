@@ -21,8 +21,8 @@ from pixloc_ros.ros.runtime import NO_EVENTS
 class Outputs:
     """Everything the localizer publishes below its own name. Poses carry the image's stamp.
 
-    Nothing is published for a frame without a pose (uninitialized, lost): silence cannot be fused
-    by mistake, an old pose can.
+    Nothing is published for a frame without a pose (uninitialized, starting, lost): silence cannot
+    be fused by mistake, an old pose can.
     """
 
     def __init__(self, node: LifecycleNode, parameters: NodeParameters):

@@ -37,6 +37,8 @@ from pixloc_ros.ros.worker import Worker
 AHEAD_NS = 1_000_000_000
 # A pose may hold this long (s) before the oldest odometry; the robot is taken to have stood still.
 BEHIND_S = 0.2
+# Why an image or odometry is dropped whose time is not that of the others.
+BAD_STAMP = "a stamp that does not follow those before it"
 # How often a missing initial pose is asked for, seconds (as nav2_amcl does).
 ASK_PERIOD = 2.0
 
@@ -236,7 +238,9 @@ class Session:
     def _on_image(self, message: Image | CompressedImage) -> None:
         stamp_ns = stamp_of(message)
         moment = self._timeline.stamp("image", stamp_ns)
-        if moment is Moment.STALE:
+        if moment is Moment.BAD:
+            self._inputs["image"].refuse(BAD_STAMP)
+        if moment in (Moment.STALE, Moment.BAD):
             return
         if moment is Moment.BEGINNING:
             self.start_over("image stamps went backwards")
@@ -247,7 +251,9 @@ class Session:
     def _on_odometry(self, message: Odometry) -> None:
         stamp_ns, before_ns = stamp_of(message), self._tracker.odometry.newest_stamp()
         moment = self._timeline.stamp("odometry", stamp_ns)
-        if moment is Moment.STALE:
+        if moment is Moment.BAD:
+            self._inputs["odom"].refuse(BAD_STAMP)
+        if moment in (Moment.STALE, Moment.BAD):
             return
         if moment is Moment.BEGINNING:
             self.start_over("odometry stamps went backwards")

@@ -126,7 +126,7 @@ def test_the_tracker_drives_the_same_way(street, drive, device):
     poses = []
     for place in (device, torch.device("cpu")):
         run = run_drive(localizer(street, place), Tracker(), drive)
-        assert all(result.accepted for result in run.results)
-        poses.append(run.track().poses)
+        assert all(result.accepted for result in run.results[1:])
+        poses.append(run.track().poses[1:])
     distance, angle = pose_errors(*poses)
     assert distance.max() < POSE_M and angle.max() < POSE_DEG

@@ -7,6 +7,7 @@ import pytest
 from evo.core.metrics import APE, PoseRelation
 from evo.core.trajectory import PosePath3D
 
+from pixloc_ros.cli.scenario import Limits
 from pixloc_ros.core.errors import DataError
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.evaluation.metrics import disagreement, evaluate_track, pose_errors
@@ -96,3 +97,15 @@ def test_tum_keeps_every_nanosecond(tmp_path, make_drive):
     (tmp_path / "a.tum").write_text("1.0 1 2 3\n")
     with pytest.raises(DataError, match="a.tum:1"):
         read_tum(tmp_path / "a.tum")
+
+
+def test_frames_that_confirm_the_start_are_not_tracked_and_counted_apart(make_drive):
+    drive = make_drive()
+    track = replace(shifted_track(drive, 0.01, 0.0), starting=np.arange(20) < 2)
+    track.poses[:2], track.tracking[:2] = np.nan, False
+    metrics = evaluate_track(track, drive)
+    assert (metrics.localized, metrics.tracking, metrics.starting) == (18, 0.9, 0.1)
+    limits = Limits(0.1, 0.1, 1.0, 1.0)
+    assert limits.violations(metrics) == [], "all of the frames after the start"
+    assert limits.violations(replace(metrics, tracking=0.8)) == ["tracking 88.9 % < 100.0 %"]
+    assert limits.violations(replace(metrics, tracking=0.0, starting=1.0))[0].startswith("starting")

@@ -24,13 +24,15 @@ LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 def localizer(map_path, **parameters) -> LocalizerNode:
-    """A node with small searches and simulated time; double underscores stand for dots."""
+    """A node with small searches and simulated time, that tracks from the first fix; double
+    underscores stand for dots."""
     values = {
         "map": str(map_path),
         "device": "cpu",
         "use_sim_time": True,
         "localizer.search.hypotheses": 2,
         "localizer.search.survivors": 1,
+        "tracker.gates.start_fixes": 1,
         "odom_timeout": 0.5,
         **{k.replace("__", "."): v for k, v in parameters.items()},
     }

@@ -135,6 +135,25 @@ def test_tf_is_sent_again_while_no_image_comes(running, until, room_drive):
     assert len(sent) == len(set(sent)), "a transform was sent twice for one stamp"
 
 
+def test_a_start_is_confirmed_before_anything_is_published(running, until, room_drive):
+    robot, node = running(**start_at(room_drive), tracker__gates__start_fixes=2)
+    robot.send_frame(0)
+    assert until(lambda: robot.says("pose", "starting: confirming 1 of 2", DiagnosticStatus.WARN))
+    assert robot.values("pose")["reasons"] == "confirming 1 of 2"
+    assert robot.values("tf")["sending"] == "false" and not robot.poses
+    track(robot, until, [1, 2])
+    assert error_of(robot, 1)[0] < 0.06
+    assert until(lambda: robot.says("pose", "tracking", DiagnosticStatus.OK))
+    assert until(lambda: robot.values("pose")["accepted"] == "2")
+    assert robot.values("pose")["starting"] == "1" and len(robot.poses) == 2
+    # A pose given anew, three metres off, cuts pose and tf until fixes confirm one.
+    wrong = room_drive.T_map_base[2] @ from_xyz_rpy((3.0, 0, 0, 0, 0, 0))
+    robot.send_pose(wrong, int(room_drive.stamps_ns[2]), std=0.01)
+    assert until(lambda: robot.values("tf")["sending"] == "false")
+    assert node._tracker.T_map_odom is None
+    assert until(lambda: robot.says("pose", "starting: a pose was given", DiagnosticStatus.WARN))
+
+
 QUICK = dict(
     tracker__gates__max_fix_age=0.4,
     tracker__gates__max_coast_time=1.2,
@@ -331,8 +350,8 @@ def test_services_reset_and_set_pose(running, call, until, room_drive):
     )
     assert answer.success
     robot.send_frame(1)
-    assert until(lambda: robot.pose_at(1)), "far away it coasts, it does not stop"
-    assert until(lambda: robot.says("pose", "coasting", DiagnosticStatus.WARN))
+    assert until(lambda: robot.says("pose", "starting: no map points", DiagnosticStatus.WARN))
+    assert not robot.pose_at(1), "far away nothing confirms it"
     assert call(robot, Trigger, "/localizer/reset", Trigger.Request()).success
     track(robot, until, [2])
     assert error_of(robot, 2)[0] < 1.0
@@ -516,6 +535,28 @@ def test_clocks_that_disagree_are_named(running, until, room_drive):
     robot, _ = running(use_sim_time=False)
     robot.send_frame(0)
     assert until(lambda: robot.says("inputs", "set use_sim_time", DiagnosticStatus.WARN))
+
+
+def test_a_single_bad_stamp_is_dropped_and_counted(running, until, room_drive):
+    robot, _node = running(**start_at(room_drive))
+    track(robot, until, [0, 1])
+    now = int(room_drive.stamps_ns[1])
+    for k, stamp in enumerate((0, now - 900_000_000, now + 3600_000_000_000), start=2):
+        image = robot.image(k)
+        image.header = c.header(stamp, "camera")
+        robot.send_frame(k, image)
+        odometry = Odometry(header=c.header(stamp, "odom"))
+        odometry.pose.pose.orientation.w = 1.0
+        robot._odom.publish(odometry)
+        for name in ("image", "odom"):
+            assert until(
+                lambda name=name, k=k: robot.values("inputs")[f"{name}.refused"] == str(k - 1)
+            )
+        assert robot.says("inputs", "does not follow those before it", DiagnosticStatus.WARN)
+        track(robot, until, [k])
+        assert error_of(robot, k)[0] < 0.06
+    assert until(lambda: robot.values("pose")["accepted"] == "5")
+    assert robot.values("pose")["resets"] == "0"
 
 
 def test_old_and_broken_odometry_is_refused(running, until, room_drive):

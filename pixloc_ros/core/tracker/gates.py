@@ -21,12 +21,14 @@ class GateConfig:
     pose; below it the update must lie within max_correction_sigma standard deviations of prior and
     result. max_position_std, max_rotation_std_deg: a geometry
     that pins the pose down worse than this is not a fix, nor is an image that alone tells no axis
-    of the position better. max_fix_age (s): without a fix for so
-    long the pose counts as carried by odometry, whether or not images come. max_coast_distance
-    (m), max_coast_time (s): how far odometry may carry it before it counts as lost, and by how
-    much (m) its standard deviation may grow meanwhile, max_coast_std. doubt_m, doubt_deg: every
-    rejected fix in a row says that the pose may be this much further off (one standard deviation),
-    so that a jump of the odometry is searched for in a few frames; max_doubts: of so many at most.
+    of the position better. start_fixes: after a pose was given, or from lost, tracking begins once
+    so many fixes among the newest start_frames frames agree within max_correction_sigma, given the
+    odometry between them; 1: with the first. max_fix_age (s): without a fix for so long the pose
+    counts as carried by odometry, whether or not images come. max_coast_distance (m),
+    max_coast_time (s): how far odometry may carry it before it counts as lost. max_coast_std: by
+    how much (m) its standard deviation may grow meanwhile. doubt_m, doubt_deg: every rejected fix
+    in a row says that the pose may be this much further off (one standard deviation), so that a
+    jump of the odometry is searched for in a few frames; max_doubts: of so many at most.
     """
 
     min_points: int = 40
@@ -38,6 +40,8 @@ class GateConfig:
     max_correction_sigma: float = 6.0
     max_position_std: float = 0.5
     max_rotation_std_deg: float = 2.0
+    start_fixes: int = 2
+    start_frames: int = 3
     max_fix_age: float = 2.0
     max_coast_distance: float = 30.0
     max_coast_time: float = 15.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from pixloc_ros.core.tracker.gates import judge
 from pixloc_ros.core.tracker.motion import Anchor
 from pixloc_ros.core.tracker.odometry import OdometryBuffer, OdometrySample
 from pixloc_ros.core.tracker.result import FrameResult, TrackState
+from pixloc_ros.core.tracker.start import Start
 
 #: Given with a pose of unknown quality (m, rad): roughly what a person clicks in rviz.
 DEFAULT_INITIAL_STD = np.array([0.5, 0.5, 0.2, 0.03, 0.03, 0.07])
@@ -39,11 +40,18 @@ class Prediction:
     with_cameras: bool = False
 
 
+#: States in which a pose is given out.
+GIVEN_OUT = (TrackState.TRACKING, TrackState.COASTING)
+
+
 class Tracker:
     """Keeps the pose of a robot in a map, one fix at a time.
 
         prediction = tracker.predict(stamp_ns)
         result = tracker.update(prediction, fix)
+
+    Tracking begins with fixes that confirm each other, after a pose was given and from lost; until
+    then no pose is given out, and each of them starts from the same wide prior.
 
     Between frames `advance` says how late it is, so that a pose is coasting and then lost also
     where no image comes. Neither a bad fix nor odometry that cannot tell makes it raise: what went
@@ -56,6 +64,14 @@ class Tracker:
         self.odometry = OdometryBuffer(config.odometry_buffer)
         self._lock = threading.Lock()
         self.reset()
+
+    def _begin(self, state: TrackState, reason: str) -> None:
+        """Fixes of predictions made before this moment no longer count."""
+        self._state, self._reason = state, reason
+        self._doubts = 0  # fixes rejected in a row
+        self._awaits_frame = True  # no image has come since
+        self._start = Start(self.config.gates, self.config.odometry_noise)
+        self._epoch = object()
 
     @property
     def state(self) -> TrackState:
@@ -71,9 +87,7 @@ class Tracker:
     def T_map_odom(self) -> np.ndarray | None:
         """The correction that odometry needs now, (4, 4); None unless tracking or coasting."""
         with self._lock:
-            if self._anchor is None or self._state is TrackState.LOST:
-                return None
-            return self._anchor.T_map_odom
+            return self._anchor.T_map_odom if self._anchor and self._state in GIVEN_OUT else None
 
     @property
     def wants_pose(self) -> bool:
@@ -86,10 +100,8 @@ class Tracker:
         with self._lock:
             self._anchor: Anchor | None = None
             self._pending: tuple[int, np.ndarray, np.ndarray] | None = None
-            self._state, self._reason = TrackState.UNINITIALIZED, "waiting for an initial pose"
-            self._doubts = 0  # fixes rejected in a row
             self._cameras = CameraWatch(self.config.camera_watch)
-            self._epoch = object()  # fixes of predictions made before this moment no longer count
+            self._begin(TrackState.UNINITIALIZED, "waiting for an initial pose")
         self.odometry.clear()
 
     def set_pose(
@@ -103,12 +115,14 @@ class Tracker:
             covariance = np.diag(DEFAULT_INITIAL_STD**2)
         with self._lock:
             self._pending = (stamp_ns, np.asarray(T_map_base, float), np.asarray(covariance, float))
-            self._epoch = object()
+            self._anchor = None
+            self._begin(TrackState.STARTING, "a pose was given")
 
     def advance(self, stamp_ns: int) -> TrackState:
         """It is `stamp_ns` by the odometry's time, whoever is silent: the state now."""
         odometry = self.odometry.newest()
         with self._lock:
+            self._resolve_pending()
             if self._anchor is not None and odometry is not None:
                 self._state, self._reason = self._carried(self._anchor, stamp_ns, odometry)
             return self._state
@@ -119,9 +133,13 @@ class Tracker:
         with self._lock:
             if odometry is None:
                 return self._without_odometry(stamp_ns, newest)
-            self._resolve_pending(stamp_ns)
+            self._resolve_pending()
             if self._anchor is None:
                 return FrameResult(stamp_ns, self._state, reasons=(self._reason,))
+            if self._awaits_frame:
+                self._anchor = replace(self._anchor, stamp_ns=max(self._anchor.stamp_ns, stamp_ns))
+                self._awaits_frame = False
+            self._state, self._reason = self._carried(self._anchor, stamp_ns, odometry)
             T_map_base, covariance = self._carry(self._anchor, odometry)
             return Prediction(
                 stamp_ns,
@@ -140,13 +158,21 @@ class Tracker:
             if self._epoch is not prediction.epoch:
                 reasons = ("the pose was set anew while this frame was aligned",)
                 return FrameResult(prediction.stamp_ns, self._state, reasons=reasons)
+            found = None
             if not reasons:
                 self._cameras.add(fix.cameras)
                 if refused := self._cameras.refused():
                     reasons = (f"camera calibration: {refused}",)
             elif fix.num_points:  # a map that shows nothing here says nothing about the pose
                 self._doubts = min(self._doubts + 1, self.config.gates.max_doubts)
-            if reasons:
+            if not reasons:
+                found = Anchor(
+                    prediction.stamp_ns, fix.T_map_base, prediction.odometry, fix.covariance
+                )
+            if self._state not in GIVEN_OUT:
+                missing = self._start.add(found)
+                reasons = reasons or ((missing,) if missing else ())
+            if found is None or reasons:
                 self._state, self._reason = self._carried(
                     prediction.anchor, prediction.stamp_ns, prediction.odometry, reasons[0]
                 )
@@ -154,11 +180,9 @@ class Tracker:
             else:
                 self._state, self._reason, self._doubts = TrackState.TRACKING, "", 0
                 T_map_base, covariance = fix.T_map_base, fix.covariance
-                self._anchor = Anchor(
-                    prediction.stamp_ns, T_map_base, prediction.odometry, covariance
-                )
+                self._anchor = found
             state, suspicion = self._state, self._cameras.suspected()
-        if state is TrackState.LOST:
+        if state not in GIVEN_OUT:
             return FrameResult(
                 prediction.stamp_ns, state, reasons=reasons, suspicion=suspicion, fix=fix
             )
@@ -185,11 +209,14 @@ class Tracker:
         """State and reason at a stamp that has no fix. rejected: why its frame's was not believed;
         "": no frame came."""
         gates = self.config.gates
-        seconds = (stamp_ns - anchor.stamp_ns) * 1e-9
+        # A pose that was given is as good after any time at rest, until images judge it.
+        seconds = 0.0 if self._awaits_frame else (stamp_ns - anchor.stamp_ns) * 1e-9
         grown = np.diag(self._carry(anchor, odometry)[1] - anchor.covariance)[:3].max()
         lost = gates.too_far(anchor.travelled(odometry)[0], seconds, math.sqrt(max(grown, 0.0)))
         if lost or self._state is TrackState.LOST:
             return TrackState.LOST, lost or rejected or self._reason
+        if self._state is TrackState.STARTING:
+            return self._state, rejected or self._reason
         if rejected or seconds > gates.max_fix_age:
             silent = (stamp_ns - odometry.stamp_ns) * 1e-9
             also = f", no odometry for {silent:.1f} s" if silent > gates.max_fix_age / 2 else ""
@@ -204,7 +231,7 @@ class Tracker:
             state, _ = self._carried(self._anchor, stamp_ns, newest, reason)
         return FrameResult(stamp_ns, state, reasons=(reason,))
 
-    def _resolve_pending(self, stamp_ns: int) -> None:
+    def _resolve_pending(self) -> None:
         """Turn a pose that was set into an anchor, once odometry reaches back to its stamp."""
         if self._pending is None:
             return
@@ -214,7 +241,5 @@ class Tracker:
             if oldest is None or pose_stamp > oldest.stamp_ns:
                 return  # odometry is still on its way
             odometry = oldest  # older than all odometry: the robot is taken to have stood still
-        self._anchor = Anchor(max(pose_stamp, stamp_ns), T_map_base, odometry, covariance)
+        self._anchor = Anchor(pose_stamp, T_map_base, odometry, covariance)
         self._pending = None
-        self._state, self._reason = TrackState.COASTING, "a pose was given"
-        self._doubts = 0

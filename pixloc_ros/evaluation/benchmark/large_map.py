@@ -137,7 +137,7 @@ def drive_through(
     selection_ms = _selection(stretched, drive)
     localizer = localizer_of(feature_map)
     frames = len(drive)
-    poses, tracking = np.full((frames, 4, 4), np.nan), np.zeros(frames, bool)
+    poses, states = np.full((frames, 4, 4), np.nan), []
     latencies, megabytes = np.full(frames, np.nan), np.zeros(frames)
     tracker.set_pose(int(drive.stamps_ns[0]), drive.T_map_base[0])
     for i, stamp_ns in enumerate(drive.stamps_ns.tolist()):
@@ -146,14 +146,20 @@ def drive_through(
         result = process_frame(localizer, tracker, frame)
         if result.T_map_base is not None:
             poses[i] = result.T_map_base
-        tracking[i] = result.state is TrackState.TRACKING
+        states.append(result.state)
         latencies[i] = result.fix.timings_ms.get("total", np.nan)
         megabytes[i] = resident_mb()
         if progress:
             progress(i + 1, frames, "frames")
     steps = np.linalg.norm(np.diff(drive.T_map_base[:, :3, 3], axis=0), axis=1)
     kilometres = np.concatenate([[0], np.cumsum(steps)]) / 1000
-    track = Track("offline", drive.stamps_ns, poses, tracking, latencies_ms=latencies)
+    tracking, starting = (
+        np.array([state is wanted for state in states])
+        for wanted in (TrackState.TRACKING, TrackState.STARTING)
+    )
+    track = Track(
+        "offline", drive.stamps_ns, poses, tracking, latencies_ms=latencies, starting=starting
+    )
     return LargeMapRun(open_s, track, kilometres, megabytes, selection_ms)
 
 

@@ -46,17 +46,31 @@ def right(prediction) -> Fix:
     return good(truth, prediction.T_map_base)
 
 
+def begin(tracker: Tracker, seconds: float = 0.5) -> None:
+    """Track: a pose and the fixes that confirm it, the last one at so many seconds."""
+    tracker.set_pose(SECOND + int((seconds - 0.1) * SECOND), at(seconds - 0.1), TIGHT)
+    assert step(tracker, seconds - 0.1, right).state is TrackState.STARTING
+    assert step(tracker, seconds, right).state is TrackState.TRACKING
+
+
 def test_without_a_pose_it_waits_for_one(tracker):
     assert tracker.wants_pose
     result = step(tracker, 0)
     assert result.state is TrackState.UNINITIALIZED and "initial pose" in result.reasons[0]
     assert result.T_map_base is None and result.fix.failure == "not localized"
     tracker.set_pose(SECOND, at(0.0))
-    assert not tracker.wants_pose
+    assert not tracker.wants_pose and tracker.state is TrackState.STARTING
 
 
-def test_a_fix_makes_it_track_and_a_failed_one_coast(tracker):
+def test_fixes_that_agree_make_it_track_and_a_failed_one_coast(tracker):
     tracker.set_pose(SECOND, at(0.1))
+    first = step(tracker, 0.4, right)
+    assert first.state is TrackState.STARTING and not first.accepted
+    assert first.reasons == ("confirming 1 of 2",) == (tracker.reason,)
+    assert first.T_map_base is None and first.covariance is None and tracker.T_map_odom is None
+    prior = tracker.predict(SECOND + SECOND // 2)
+    np.testing.assert_allclose(prior.T_map_base, at(0.6), atol=1e-9)
+    assert prior.covariance[0, 0] > 0.25, "the second fix starts from the same wide prior"
     result = step(tracker, 0.5, right)
     assert result.state is TrackState.TRACKING and result.accepted and result.reasons == ()
     np.testing.assert_allclose(result.T_map_base, at(0.5), atol=1e-9)
@@ -71,13 +85,59 @@ def test_a_fix_makes_it_track_and_a_failed_one_coast(tracker):
 
 
 def test_carried_too_long_it_is_lost_and_a_fix_finds_it_again(tracker):
-    tracker.set_pose(SECOND, at(0.0))
-    step(tracker, 0.5, right)
+    begin(tracker)
     assert step(tracker, 2.4).state is TrackState.COASTING
     lost = step(tracker, 2.6)
     assert lost.state is TrackState.LOST is tracker.state
     assert lost.T_map_base is None and lost.covariance is None and lost.T_map_odom is None
-    assert step(tracker, 2.8, right).state is TrackState.TRACKING
+    assert step(tracker, 2.8, right).reasons == ("confirming 1 of 2",)
+    assert tracker.state is TrackState.LOST
+    assert step(tracker, 2.9).state is TrackState.LOST
+    assert step(tracker, 3.0, right).state is TrackState.TRACKING, "two of three frames"
+
+
+def test_lost_between_two_frames_one_fix_does_not_end_it(tracker):
+    begin(tracker)
+    assert step(tracker, 2.6, right).state is TrackState.LOST
+    assert step(tracker, 2.7, right).state is TrackState.TRACKING
+
+
+def test_fixes_that_contradict_each_other_confirm_nothing(tracker):
+    tracker.set_pose(SECOND, at(0.0))
+    for k in range(7):  # one place, another, a third one
+        ahead = at(0.6 * (k % 3) - 0.6)
+        result = step(tracker, k / 10, lambda p: good(p.T_map_base @ ahead, p.T_map_base))
+        assert result.state is TrackState.STARTING and result.reasons == ("confirming 1 of 2",)
+    assert step(tracker, 0.7, right).reasons == ("confirming 1 of 2",)
+    assert step(tracker, 0.8, right).accepted
+
+
+def test_a_frozen_image_confirms_nothing(tracker):
+    tracker.set_pose(SECOND, at(0.0))
+    for _ in range(4):
+        assert step(tracker, 0.5, right).reasons == ("confirming 1 of 2",)
+
+
+def test_one_fix_in_three_frames_is_not_enough(tracker):
+    tracker.set_pose(SECOND, at(0.0))
+    for k in range(9):
+        result = step(tracker, k / 10, right if k % 3 == 0 else None)
+        assert result.state is TrackState.STARTING
+
+
+def test_a_pose_given_anew_has_to_be_confirmed_again(tracker):
+    begin(tracker)
+    tracker.set_pose(SECOND + SECOND // 2, at(0.5), TIGHT)
+    assert tracker.state is TrackState.STARTING and tracker.T_map_odom is None
+    assert step(tracker, 0.6, right).reasons == ("confirming 1 of 2",)
+    assert step(tracker, 0.7, right).accepted
+
+
+def test_with_start_fixes_of_one_the_first_is_believed():
+    tracker = Tracker(TrackerConfig(gates=GateConfig(start_fixes=1)))
+    tracker.odometry.add(SECOND, at(100.0))
+    tracker.set_pose(SECOND, at(0.0))
+    assert step(tracker, 0.0, right).accepted
 
 
 def test_carried_too_far_it_is_lost():
@@ -85,7 +145,7 @@ def test_carried_too_far_it_is_lost():
     for k in range(21):
         tracker.odometry.add(SECOND + k * SECOND // 10, at(10.0 * k / 10))
     tracker.set_pose(SECOND, at(0.0))
-    assert step(tracker, 0.4).state is TrackState.COASTING
+    assert step(tracker, 0.4).state is TrackState.STARTING
     assert step(tracker, 0.6).state is TrackState.LOST
 
 
@@ -95,21 +155,19 @@ def test_carried_in_a_circle_it_is_lost_as_well():
         x = 0.3 * abs((k + 5) % 10 - 5)
         tracker.odometry.add(SECOND + k * SECOND // 20, at(x))
     tracker.set_pose(SECOND, at(0.0))
-    assert step(tracker, 0.5).state is TrackState.COASTING
+    assert step(tracker, 0.5).state is TrackState.STARTING
     assert step(tracker, 1.5).state is TrackState.LOST
 
 
 def test_a_fix_that_the_gates_refuse_leaves_the_pose_to_odometry(tracker):
-    tracker.set_pose(SECOND, at(0.0), TIGHT)
-    step(tracker, 0.5, right)
+    begin(tracker)
     result = step(tracker, 0.6, lambda p: good(p.T_map_base @ at(3.0), p.T_map_base))
     assert result.state is TrackState.COASTING and "sigma" in result.reasons[0]
     np.testing.assert_allclose(result.T_map_base, at(0.6), atol=1e-9)
 
 
 def test_fixes_refused_in_a_row_widen_the_prior_until_one_is_believed(tracker):
-    tracker.set_pose(SECOND, at(0.0), TIGHT)
-    step(tracker, 0.5, right)
+    begin(tracker)
     stds = []
     for k in range(10):
         result = step(tracker, 0.6 + k / 10, lambda p: good(p.T_map_base @ at(30.0), p.T_map_base))
@@ -126,8 +184,7 @@ def test_fixes_refused_in_a_row_widen_the_prior_until_one_is_believed(tracker):
 
 
 def test_where_the_map_shows_nothing_the_pose_is_not_doubted(tracker):
-    tracker.set_pose(SECOND, at(0.0), TIGHT)
-    step(tracker, 0.5, right)
+    begin(tracker)
     for k in range(5):
         result = step(tracker, 0.6 + k / 10)
     assert np.sqrt(result.covariance[0, 0]) < 0.15
@@ -135,8 +192,7 @@ def test_where_the_map_shows_nothing_the_pose_is_not_doubted(tracker):
 
 @pytest.mark.parametrize("seconds, state", [(20.4, "coasting"), (60.0, "lost")])
 def test_a_frame_that_odometry_does_not_reach_says_so_and_changes_nothing(tracker, seconds, state):
-    tracker.set_pose(SECOND, at(0.0))
-    step(tracker, 19.5, right)
+    begin(tracker, 19.5)
     result = step(tracker, seconds)
     assert result.state == state and "no odometry" in result.reasons[0]
     assert result.T_map_base is None
@@ -151,7 +207,9 @@ class Fed:
         self.tracker, self._speed, self._heard = Tracker(TrackerConfig(gates=gates)), speed, -1
         self.hear(0.5)
         self.tracker.set_pose(SECOND, at(0.0), TIGHT)
-        assert step(self.tracker, 0.5, lambda p: good(p.T_map_base, p.T_map_base)).accepted
+        for seconds in (0.4, 0.5):
+            step(self.tracker, seconds, lambda p: good(p.T_map_base, p.T_map_base))
+        assert self.tracker.state is TrackState.TRACKING
 
     def hear(self, seconds: float) -> TrackState:
         for k in range(self._heard + 1, round(10 * seconds) + 1):
@@ -173,7 +231,23 @@ def test_images_that_stop_make_it_coast_and_then_lose_it():
     assert fed.hear(3.7) is TrackState.LOST and "2.1 s > 2.0 s" in fed.tracker.reason
     assert fed.tracker.T_map_odom is None
     assert step(fed.tracker, 3.7).state is TrackState.LOST
-    assert step(fed.tracker, 3.7, right).state is TrackState.TRACKING
+    fed.hear(3.9)
+    assert [step(fed.tracker, s, right).state for s in (3.8, 3.9)] == ["lost", "tracking"]
+
+
+def test_a_given_pose_waits_for_images_but_not_after_a_long_way(tracker):
+    fed = Fed()
+    fed.tracker.set_pose(SECOND + SECOND // 2, at(0.5), TIGHT)
+    for k in range(300):  # half a minute at rest: longer than odometry is kept
+        fed.tracker.odometry.add(2 * SECOND + k * SECOND // 10, at(100.5))
+        fed.tracker.advance(2 * SECOND + k * SECOND // 10)
+    assert fed.tracker.state is TrackState.STARTING
+    fed.tracker.odometry.add(32 * SECOND, at(102.5))
+    np.testing.assert_allclose(fed.tracker.predict(32 * SECOND).T_map_base, at(2.5), atol=1e-9)
+    fed.tracker.set_pose(32 * SECOND, at(0.5), TIGHT)
+    fed.tracker.odometry.add(33 * SECOND, at(110.5))
+    assert fed.tracker.advance(33 * SECOND) is TrackState.LOST
+    assert "8.0 m > 5.0 m" in fed.tracker.reason
 
 
 def test_driven_too_far_without_an_image_it_is_lost():
