@@ -20,8 +20,8 @@ from pixloc_ros.datasets.folder import read_drive, write_drive
 from pixloc_ros.datasets.place import read_place
 from pixloc_ros.mapping.build import build_map
 from pixloc_ros.mapping.colmap import read_model
-from pixloc_ros.mapping.images import spaced
 from pixloc_ros.mapping.plan import BuildOptions
+from pixloc_ros.mapping.posed_images import spaced
 from pixloc_ros.mapping.triangulate import triangulate
 
 EPILOG = """examples:

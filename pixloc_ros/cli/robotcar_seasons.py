@@ -17,8 +17,8 @@ from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.localizer import Localizer
 from pixloc_ros.datasets.robotcar import seasons
 from pixloc_ros.evaluation.retrieval import localize_images, map_from_model
+from pixloc_ros.images.files import read_image
 from pixloc_ros.mapping.colmap import read_image_poses
-from pixloc_ros.mapping.images import read_image
 from pixloc_ros.mapping.nvm import import_nvm
 
 NVM = Path("3D-models/all-merged/all.nvm")

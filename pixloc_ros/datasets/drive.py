@@ -14,7 +14,7 @@ import numpy as np
 
 from pixloc_ros.core.errors import DataError
 from pixloc_ros.core.geometry.camera import Camera
-from pixloc_ros.mapping.images import PosedImages
+from pixloc_ros.mapping.posed_images import PosedImages
 
 #: Camera optical axes (x right, y down, z forward) in body axes (x forward, y left, z up), REP-103.
 T_BODY_OPTICAL = np.array(

@@ -27,7 +27,7 @@ from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.geometry.camera import Camera
 from pixloc_ros.core.progress import Progress
 from pixloc_ros.datasets.drive import T_BODY_OPTICAL, Drive, Odometry
-from pixloc_ros.mapping.images import read_image
+from pixloc_ros.images.files import read_image
 
 _POSE_COLUMNS = ("tx", "ty", "tz", "qw", "qx", "qy", "qz")
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.tracker import TrackState
-from pixloc_ros.drawing.overlay import draw_points
 from pixloc_ros.evaluation.plots import new_figure
 from pixloc_ros.evaluation.runner import RunResult
+from pixloc_ros.images.overlay import draw_points
 
 WIDTH, PANEL_HEIGHT, FRAMES_PER_SECOND = 640, 160, 8
 #: One palette for all frames, so that nothing flickers; few gray levels keep the file small.
@@ -34,7 +34,7 @@ def frames_to_show(count: int) -> range:
 def tracking_gif(run: RunResult, points: np.ndarray) -> bytes:
     """GIF of the frames that were run ``with_view``.
 
-    Above, the image with the map's points at the estimated pose, as `drawing.overlay` draws them;
+    Above, the image with the map's points at the estimated pose, as `images.overlay` draws them;
     below, the state, the map (``points`` (N, 3)) seen from above with the way so far, and the
     position error so far with three standard deviations (only these without ground truth).
     """

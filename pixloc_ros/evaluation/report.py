@@ -14,11 +14,11 @@ import numpy as np
 from jinja2 import Template
 
 from pixloc_ros.datasets.drive import Drive
-from pixloc_ros.drawing.overlay import draw
 from pixloc_ros.evaluation import plots
 from pixloc_ros.evaluation.metrics import RECALL_THRESHOLDS, Metrics
 from pixloc_ros.evaluation.runner import RunResult
 from pixloc_ros.evaluation.trajectory import Track
+from pixloc_ros.images.overlay import draw
 
 _PAGE = Path(__file__).with_name("report.html.j2")
 

@@ -24,9 +24,9 @@ from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.image import prepare_image
 from pixloc_ros.core.network.checkpoint import Checkpoint
 from pixloc_ros.core.progress import Progress
+from pixloc_ros.images.files import read_image
 from pixloc_ros.mapping import inspect
 from pixloc_ros.mapping.covisibility import covisible
-from pixloc_ros.mapping.images import read_image
 from pixloc_ros.mapping.model import SfmModel
 from pixloc_ros.mapping.plan import BuildOptions, Keyframe, Plan, plan_map
 

@@ -10,9 +10,9 @@ import pycolmap
 
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.geometry.camera import Camera
+from pixloc_ros.images.files import read_image
 from pixloc_ros.mapping import sift
 from pixloc_ros.mapping.colmap import to_colmap
-from pixloc_ros.mapping.images import read_image
 from pixloc_ros.mapping.model import SfmModel
 
 #: A detected key point is an observation of the model when it lies this close to it (pixels).

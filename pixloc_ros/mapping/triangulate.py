@@ -21,7 +21,7 @@ from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.progress import Progress
 from pixloc_ros.mapping import sift
 from pixloc_ros.mapping.colmap import to_colmap
-from pixloc_ros.mapping.images import PosedImages
+from pixloc_ros.mapping.posed_images import PosedImages
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pixloc_ros.core.frame import Frame
 from pixloc_ros.core.localizer import Localizer
 from pixloc_ros.core.process import process_frame
 from pixloc_ros.core.tracker import FrameResult, Tracker
-from pixloc_ros.drawing.overlay import draw
+from pixloc_ros.images.overlay import draw
 from pixloc_ros.messages.camera_info import camera_of, source_of
 from pixloc_ros.messages.headers import camera_frame, stamp_of
 from pixloc_ros.messages.images import image_of

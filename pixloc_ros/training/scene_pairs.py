@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from pixloc_ros.core.errors import DataError
 from pixloc_ros.core.geometry import Camera, Pose, transforms
 from pixloc_ros.datasets.scene import PosedScene
-from pixloc_ros.mapping.images import read_image
+from pixloc_ros.images.files import read_image
 from pixloc_ros.training.augment import AugmentConfig, augment_pair
 from pixloc_ros.training.pairs import disturbance
 from pixloc_ros.training.two_view import PairBatch

@@ -14,7 +14,7 @@ from pixloc_ros.core.geometry import Pose, transforms
 from pixloc_ros.datasets import cmu, scene
 from pixloc_ros.datasets.colmap_scene import read_colmap
 from pixloc_ros.datasets.megadepth import read_megadepth, read_split, turned_camera
-from pixloc_ros.mapping.images import read_image
+from pixloc_ros.images.files import read_image
 
 
 @pytest.fixture(scope="module")

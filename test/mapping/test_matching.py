@@ -10,7 +10,7 @@ from pixloc_ros.core.errors import DataError, MapError
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.mapping import sift
 from pixloc_ros.mapping.colmap import read_model
-from pixloc_ros.mapping.images import PosedImages, spaced
+from pixloc_ros.mapping.posed_images import PosedImages, spaced
 from pixloc_ros.mapping.sift_pnp import SiftPnp
 from pixloc_ros.mapping.triangulate import TriangulateOptions, select_pairs, triangulate
 

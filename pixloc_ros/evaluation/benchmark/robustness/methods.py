@@ -22,8 +22,8 @@ from pixloc_ros.core.rig import Features
 from pixloc_ros.evaluation.benchmark.priors import Disturbance, single_start
 from pixloc_ros.evaluation.benchmark.robustness import baselines
 from pixloc_ros.evaluation.benchmark.robustness.scenes import Scene, open_map, thinned
+from pixloc_ros.images.files import read_image
 from pixloc_ros.mapping.colmap import read_model
-from pixloc_ros.mapping.images import read_image
 from pixloc_ros.mapping.model import SfmModel
 from pixloc_ros.mapping.plan import BuildOptions
 from pixloc_ros.mapping.sift_pnp import SiftPnp

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-import cv2
 import numpy as np
 
 from pixloc_ros.core.errors import DataError
@@ -47,14 +45,3 @@ def spaced(T_map_cam: np.ndarray, metres: float, radians: float = 0.35) -> np.nd
         if distance >= metres or angle >= radians:
             taken.append(i)
     return np.array(taken)
-
-
-def read_image(path: str | Path) -> np.ndarray:
-    """Image file -> uint8 (H, W, 3) RGB, or (H, W) when the file is gray."""
-    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
-    if image is None:
-        state = "cannot be decoded" if Path(path).is_file() else "is missing"
-        raise DataError(f"{path}: image {state}")
-    if image.dtype != np.uint8:
-        raise DataError(f"{path}: {image.dtype} image; convert it to 8 bits a channel")
-    return image if image.ndim == 2 else np.ascontiguousarray(image[..., 2::-1])

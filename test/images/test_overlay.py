@@ -5,7 +5,7 @@ import numpy as np
 
 from pixloc_ros.core.frame import Fix, PointView
 from pixloc_ros.core.tracker import FrameResult, TrackState
-from pixloc_ros.drawing.overlay import draw, residual_colours
+from pixloc_ros.images.overlay import draw, residual_colours
 
 
 def result_with_points() -> FrameResult:
