@@ -80,7 +80,7 @@ def pose_status(
 ) -> DiagnosticStatus:
     """How far the pose can be trusted, and why. state, reason: of the tracker."""
     result = statistics.result
-    message = f"{state.value}: {reason}" if reason else state.value
+    level, message = STATE_LEVELS[state], f"{state.value}: {reason}" if reason else state.value
     if state is TrackState.UNINITIALIZED:
         message = "no initial pose: send initialpose, or set set_initial_pose"
     elif state is TrackState.LOST:
@@ -101,14 +101,18 @@ def pose_status(
             probability=result.fix.probability,
             correction_m=result.fix.correction[0],
             correction_deg=math.degrees(result.fix.correction[1]),
+            odometry=result.odometry_suspicion or "as the map says",
         )
+        if result.odometry_suspicion:
+            level = max(level, WARN)
+            message += f"; check the odometry: {result.odometry_suspicion}"
         if result.covariance is not None:
             std = np.sqrt(np.diag(result.covariance))
             values.update(
                 std_x_m=std[0], std_y_m=std[1], std_z_m=std[2], std_yaw_deg=math.degrees(std[5])
             )
     values.update({f"rejected: {why}": n for why, n in statistics.rejections.most_common(8)})
-    return _status(name, STATE_LEVELS[state], message, **values)
+    return _status(name, level, message, **values)
 
 
 def inputs_status(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pixloc_ros.core.tracker.gates import GateConfig
 from pixloc_ros.core.tracker.motion import OdometryNoise
 from pixloc_ros.core.tracker.odometry import OdometryBufferConfig
+from pixloc_ros.core.tracker.odometry_watch import OdometryWatchConfig
 
 
 @dataclass(frozen=True)
@@ -16,3 +17,4 @@ class TrackerConfig:
     gates: GateConfig = field(default_factory=GateConfig)
     odometry_noise: OdometryNoise = field(default_factory=OdometryNoise)
     odometry_buffer: OdometryBufferConfig = field(default_factory=OdometryBufferConfig)
+    odometry_watch: OdometryWatchConfig = field(default_factory=OdometryWatchConfig)

@@ -30,6 +30,7 @@ class FrameResult:
     accepted: the fix of this very frame passed all gates, and others confirm it where tracking
     begins; otherwise `reasons` says why not.
     fix: what the localizer found, with its evidence; empty where there was no prior to start from.
+    odometry_suspicion: what seems to be wrong with odometry, or nothing.
     """
 
     stamp_ns: int
@@ -40,3 +41,4 @@ class FrameResult:
     T_map_odom: np.ndarray | None = None
     reasons: tuple[str, ...] = ()
     fix: Fix = field(default_factory=Fix.none)
+    odometry_suspicion: str = ""
