@@ -80,8 +80,7 @@ def pose_status(
 ) -> DiagnosticStatus:
     """How far the pose can be trusted, and why. state, reason: of the tracker."""
     result = statistics.result
-    level = STATE_LEVELS[state]
-    message = f"{state.value}: {reason}" if reason else state.value
+    level, message = STATE_LEVELS[state], f"{state.value}: {reason}" if reason else state.value
     if state is TrackState.UNINITIALIZED:
         message = "no initial pose: send initialpose, or set set_initial_pose"
     elif state is TrackState.LOST:
@@ -100,13 +99,17 @@ def pose_status(
             inliers=result.fix.num_inliers,
             cost=result.fix.cost,
             probability=result.fix.probability,
-            calibration=result.suspicion or "as said",
+            calibration=result.camera_suspicion or "as said",
             correction_m=result.fix.correction[0],
             correction_deg=math.degrees(result.fix.correction[1]),
+            odometry=result.odometry_suspicion or "as the map says",
         )
-        if result.suspicion:
+        if result.camera_suspicion:
             level = max(level, WARN)
-            message += f"; check the camera's calibration: {result.suspicion}"
+            message += f"; check the camera's calibration: {result.camera_suspicion}"
+        if result.odometry_suspicion:
+            level = max(level, WARN)
+            message += f"; check the odometry: {result.odometry_suspicion}"
         if result.covariance is not None:
             std = np.sqrt(np.diag(result.covariance))
             values.update(

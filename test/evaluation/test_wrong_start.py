@@ -42,7 +42,7 @@ def test_a_wrong_calibration_is_named_and_its_poses_are_not_believed(
     drive = replace(room_drive.subset(range(8)), camera=wrong)
     results = run_drive(room_localizer, Tracker(), drive).results
     assert not any(r.accepted for r in results)
-    assert all(said in r.suspicion and said in r.reasons[0] for r in results)
+    assert all(said in r.camera_suspicion and said in r.reasons[0] for r in results)
 
 
 @pytest.mark.parametrize("value", [0, 128, None])
@@ -60,4 +60,4 @@ def test_an_image_of_nothing_is_not_believed_however_certain_the_prior(
 
 def test_a_right_calibration_is_not_suspected(room_localizer, room_drive):
     results = run_drive(room_localizer, Tracker(), room_drive.subset(range(12))).results
-    assert [r.suspicion for r in results] == [""] * 12
+    assert [r.camera_suspicion for r in results] == [""] * 12

@@ -29,7 +29,7 @@ def test_reasons_are_counted_by_gate_whatever_their_numbers():
 def test_a_suspected_calibration_is_a_warning_that_says_what():
     def status(suspicion: str):
         statistics = Statistics()
-        result = FrameResult(0, TrackState.TRACKING, accepted=True, suspicion=suspicion)
+        result = FrameResult(0, TrackState.TRACKING, accepted=True, camera_suspicion=suspicion)
         statistics.add(result, 0.1, 0.0)
         return pose_status("localizer: pose", statistics, TrackState.TRACKING, "")
 

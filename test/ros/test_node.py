@@ -1,6 +1,7 @@
 """The node on real DDS, with the real tracker on a small map: its contract and its faults."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -195,6 +196,19 @@ def test_odometry_that_stops_is_said_and_one_late_message_is_not(running, until,
     robot.send_clock(at_ns + 2_000_000_000)
     assert until(lambda: robot.says("pose", "lost", DiagnosticStatus.ERROR))
     assert node._tracker.T_map_odom is None
+
+
+def test_a_jump_of_the_odometry_is_said_and_not_followed(running, until, room_drive):
+    robot, _node = running(**start_at(room_drive))
+    track(robot, until, [0, 1])
+    odometry = room_drive.odometry
+    T = odometry.T_odom_base.copy()
+    T[odometry.stamps_ns > room_drive.stamps_ns[2], :3, 3] -= T[0, :3, 3]  # begins at zero again
+    robot.drive = replace(room_drive, odometry=replace(odometry, T_odom_base=T))
+    track(robot, until, [2, 3, 4])
+    assert max(error_of(robot, i)[0] for i in (2, 3, 4)) < 0.06
+    assert until(lambda: robot.says("pose", "check the odometry: jumped by", DiagnosticStatus.WARN))
+    assert robot.values("pose")["state"] == "tracking"
 
 
 def test_the_debug_image_is_drawn_while_somebody_looks(running, graph, until, room_drive):

@@ -8,6 +8,7 @@ from pixloc_ros.core.tracker.camera import CameraWatchConfig
 from pixloc_ros.core.tracker.gates import GateConfig
 from pixloc_ros.core.tracker.motion import OdometryNoise
 from pixloc_ros.core.tracker.odometry import OdometryBufferConfig
+from pixloc_ros.core.tracker.odometry_watch import OdometryWatchConfig
 
 
 @dataclass(frozen=True)
@@ -18,3 +19,4 @@ class TrackerConfig:
     camera_watch: CameraWatchConfig = field(default_factory=CameraWatchConfig)
     odometry_noise: OdometryNoise = field(default_factory=OdometryNoise)
     odometry_buffer: OdometryBufferConfig = field(default_factory=OdometryBufferConfig)
+    odometry_watch: OdometryWatchConfig = field(default_factory=OdometryWatchConfig)

@@ -28,7 +28,8 @@ class GateConfig:
     max_coast_time (s): how far odometry may carry it before it counts as lost. max_coast_std: by
     how much (m) its standard deviation may grow meanwhile. doubt_m, doubt_deg: every rejected fix
     in a row says that the pose may be this much further off (one standard deviation), so that a
-    jump of the odometry is searched for in a few frames; max_doubts: of so many at most.
+    jump of the odometry is searched for in a few frames; max_doubts: of so many at most, and at
+    once where odometry was seen to jump.
     """
 
     min_points: int = 40

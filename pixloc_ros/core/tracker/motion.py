@@ -39,15 +39,15 @@ class Anchor:
     odometry: OdometrySample
     covariance: np.ndarray
 
-    @property
-    def T_map_odom(self) -> np.ndarray:
-        """The correction that odometry needs: (4, 4)."""
-        return self.T_map_base @ transforms.inverse(self.odometry.T_odom_base)
+    def T_map_odom(self, odometry: OdometrySample) -> np.ndarray:
+        """The correction that odometry needs, as it is then: (4, 4)."""
+        T_map_start = self.T_map_base @ transforms.inverse(self.odometry.T_start_base)
+        return T_map_start @ odometry.T_start_odom
 
     def travelled(self, odometry: OdometrySample) -> tuple[float, float]:
         """How far the base has gone (m) and turned (rad) since, along its way; never less than
         from end to end."""
-        metres, radians = transforms.pose_error(odometry.T_odom_base, self.odometry.T_odom_base)
+        metres, radians = transforms.pose_error(odometry.T_start_base, self.odometry.T_start_base)
         return (
             max(float(metres), abs(odometry.metres - self.odometry.metres)),
             max(float(radians), abs(odometry.radians - self.odometry.radians)),
@@ -62,7 +62,7 @@ class Anchor:
         axes, dp' = dp + dtheta x d. Odometry's own error grows with the way and the turns, also
         where they lead back.
         """
-        moved = transforms.inverse(self.odometry.T_odom_base) @ odometry.T_odom_base
+        moved = transforms.inverse(self.odometry.T_start_base) @ odometry.T_start_base
         T_map_base = self.T_map_base @ moved
         way = T_map_base[:3, 3] - self.T_map_base[:3, 3]
         distance, turn = self.travelled(odometry)

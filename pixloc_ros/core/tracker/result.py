@@ -30,7 +30,8 @@ class FrameResult:
     accepted: the fix of this very frame passed all gates, and others confirm it where tracking
     begins; otherwise `reasons` says why not.
     fix: what the localizer found, with its evidence; empty where there was no prior to start from.
-    suspicion: what seems to be wrong with a camera's calibration, or nothing.
+    camera_suspicion: what seems to be wrong with a camera's calibration, or nothing.
+    odometry_suspicion: what seems to be wrong with odometry, or nothing.
     """
 
     stamp_ns: int
@@ -41,4 +42,5 @@ class FrameResult:
     T_map_odom: np.ndarray | None = None
     reasons: tuple[str, ...] = ()
     fix: Fix = field(default_factory=Fix.none)
-    suspicion: str = ""
+    camera_suspicion: str = ""
+    odometry_suspicion: str = ""

@@ -15,6 +15,7 @@ from pixloc_ros.core.tracker.config import TrackerConfig
 from pixloc_ros.core.tracker.gates import judge
 from pixloc_ros.core.tracker.motion import Anchor
 from pixloc_ros.core.tracker.odometry import OdometryBuffer, OdometrySample
+from pixloc_ros.core.tracker.odometry_watch import OdometryWatch
 from pixloc_ros.core.tracker.result import FrameResult, TrackState
 from pixloc_ros.core.tracker.start import Start
 
@@ -86,8 +87,11 @@ class Tracker:
     @property
     def T_map_odom(self) -> np.ndarray | None:
         """The correction that odometry needs now, (4, 4); None unless tracking or coasting."""
+        newest = self.odometry.newest()
         with self._lock:
-            return self._anchor.T_map_odom if self._anchor and self._state in GIVEN_OUT else None
+            if self._anchor is None or newest is None or self._state not in GIVEN_OUT:
+                return None
+            return self._anchor.T_map_odom(newest)
 
     @property
     def wants_pose(self) -> bool:
@@ -101,6 +105,7 @@ class Tracker:
             self._anchor: Anchor | None = None
             self._pending: tuple[int, np.ndarray, np.ndarray] | None = None
             self._cameras = CameraWatch(self.config.camera_watch)
+            self._odometry_watch = OdometryWatch(self.config.odometry_watch)
             self._begin(TrackState.UNINITIALIZED, "waiting for an initial pose")
         self.odometry.clear()
 
@@ -169,7 +174,8 @@ class Tracker:
                 found = Anchor(
                     prediction.stamp_ns, fix.T_map_base, prediction.odometry, fix.covariance
                 )
-            if self._state not in GIVEN_OUT:
+            beginning = self._state not in GIVEN_OUT
+            if beginning:
                 missing = self._start.add(found)
                 reasons = reasons or ((missing,) if missing else ())
             if found is None or reasons:
@@ -181,27 +187,32 @@ class Tracker:
                 self._state, self._reason, self._doubts = TrackState.TRACKING, "", 0
                 T_map_base, covariance = fix.T_map_base, fix.covariance
                 self._anchor = found
-            state, suspicion = self._state, self._cameras.suspected()
-        if state not in GIVEN_OUT:
-            return FrameResult(
-                prediction.stamp_ns, state, reasons=reasons, suspicion=suspicion, fix=fix
+                learn = self._odometry_watch.begin if beginning else self._odometry_watch.add
+                learn(found)
+            result = FrameResult(
+                prediction.stamp_ns,
+                self._state,
+                reasons=reasons,
+                fix=fix,
+                camera_suspicion=self._cameras.suspected(),
+                odometry_suspicion=self.odometry.jumped() or self._odometry_watch.suspected(),
             )
-        return FrameResult(
-            prediction.stamp_ns,
-            state,
+        if result.state not in GIVEN_OUT:
+            return result
+        return replace(
+            result,
             accepted=not reasons,
             T_map_base=T_map_base,
             covariance=covariance,
             T_map_odom=T_map_base @ transforms.inverse(prediction.odometry.T_odom_base),
-            reasons=reasons,
-            suspicion=suspicion,
-            fix=fix,
         )
 
     def _carry(self, anchor: Anchor, odometry: OdometrySample) -> tuple[np.ndarray, np.ndarray]:
         """The pose where odometry has come to, and its covariance with all doubts."""
-        T_map_base, covariance = anchor.predict(odometry, self.config.odometry_noise)
-        return T_map_base, covariance + self.config.gates.doubt(self._doubts)
+        gates, noise = self.config.gates, self._odometry_watch.noise(self.config.odometry_noise)
+        T_map_base, covariance = anchor.predict(odometry, noise)
+        jumped = odometry.jumps != anchor.odometry.jumps
+        return T_map_base, covariance + gates.doubt(gates.max_doubts if jumped else self._doubts)
 
     def _carried(
         self, anchor: Anchor, stamp_ns: int, odometry: OdometrySample, rejected: str = ""

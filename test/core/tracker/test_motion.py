@@ -67,4 +67,5 @@ def test_the_correction_explains_the_pose():
     T_map_base = transforms.exp(np.array([3, 4, 0, 0.1, 0.2, 1.0]))
     T_odom_base = transforms.exp(np.array([1, 0, 0, 0, 0, 0.3]))
     anchor = Anchor(0, T_map_base, odom(T_odom_base), np.eye(6))
-    np.testing.assert_allclose(anchor.T_map_odom @ T_odom_base, T_map_base, atol=1e-12)
+    now = odom(T_odom_base @ transforms.exp(np.array([2.0, 0, 0, 0, 0, 0.5])))
+    np.testing.assert_allclose(anchor.T_map_odom(now) @ T_odom_base, T_map_base, atol=1e-12)

@@ -88,3 +88,46 @@ def test_the_way_is_counted_along_it_and_noise_at_rest_is_none():
         buffer.add(k * 20 * MS, pose(rng.normal(0, 0.002), rng.normal(0, 0.001)))
     assert buffer.at(2000 * 20 * MS).metres == pytest.approx(10.0, abs=0.3)
     assert buffer.at(2000 * 20 * MS).radians < 0.1
+
+
+@pytest.mark.parametrize(
+    "to, said", [(pose(8.0, 0.2), "jumped by 3.00 m, 0.0 deg"), (np.eye(4), "jumped by 5.00 m")]
+)
+def test_a_jump_or_a_restart_at_zero_is_taken_out_of_the_way(buffer, to, said):
+    before = buffer.newest()
+    buffer.add(1020 * MS, to)
+    assert said in buffer.jumped()
+    after = buffer.newest()
+    np.testing.assert_array_equal(after.T_odom_base, to)
+    np.testing.assert_allclose(after.T_start_base, before.T_start_base, atol=1e-12)
+    assert (after.jumps, after.metres) == (1, before.metres)
+    between, beyond = buffer.at(1010 * MS), buffer.at(1100 * MS)
+    np.testing.assert_allclose(between.T_start_base, before.T_start_base, atol=1e-12)
+    np.testing.assert_allclose(beyond.T_start_base, before.T_start_base, atol=1e-12)
+    buffer.add(1120 * MS, to @ pose(0.5))
+    later = buffer.newest()
+    assert later.metres == pytest.approx(before.metres + 0.5)
+    np.testing.assert_allclose(later.T_start_base, before.T_odom_base @ pose(0.5), atol=1e-12)
+    for k in range(1, 120):
+        buffer.add((1120 + 100 * k) * MS, to @ pose(0.5))
+    assert buffer.jumped() == ""
+
+
+def test_a_turn_on_the_spot_that_no_robot_makes_is_a_jump(buffer):
+    buffer.add(1020 * MS, pose(5.0, 1.2))
+    assert buffer.newest().jumps == 1 and "57.3 deg" in buffer.jumped()
+
+
+def test_a_fast_robot_and_a_gap_are_no_jumps(buffer):
+    for k in range(1, 20):  # 30 m/s
+        buffer.add((1000 + 20 * k) * MS, pose(5 + 0.6 * k, 0.2))
+    buffer.add(6000 * MS, pose(120.0, 2.0))
+    assert buffer.newest().jumps == 0 and buffer.jumped() == ""
+
+
+def test_velocity_beyond_the_newest_pose_is_that_over_50_ms():
+    buffer, rng = OdometryBuffer(), np.random.default_rng(0)
+    for k in range(100):  # 200 Hz, a millimetre of noise: 0.2 m/s over one step
+        buffer.add(k * 5 * MS, pose(0.005 * k + rng.normal(0, 0.001)))
+    beyond = buffer.at(99 * 5 * MS + 150 * MS).T_odom_base[0, 3]
+    assert beyond == pytest.approx(0.495 + 0.15, abs=0.012)

@@ -293,3 +293,44 @@ def test_a_pose_given_for_the_past_is_carried_from_there(tracker):
     tracker.set_pose(SECOND + 3 * SECOND, at(50.0))
     prediction = tracker.predict(SECOND + 5 * SECOND)
     np.testing.assert_allclose(prediction.T_map_base, at(52.0), atol=1e-9)
+
+
+@pytest.mark.parametrize("jump", [at(3.0), at(-250.0)])
+def test_a_jump_of_the_odometry_widens_the_prior_and_does_not_move_it(jump):
+    fed = Fed()
+    T_odom = at(100.5) @ jump
+    fed.tracker.odometry.add(SECOND + 52 * SECOND // 100, T_odom)
+    prior = fed.tracker.predict(SECOND + 52 * SECOND // 100)
+    np.testing.assert_allclose(prior.T_map_base, at(0.5), atol=1e-9)
+    assert np.sqrt(prior.covariance[0, 0]) > GATES.doubt_m * GATES.max_doubts
+    missed = fed.tracker.update(prior, Fix.none("no map points in view of the prior"))
+    assert missed.state is TrackState.COASTING, "doubted, but not lost"
+    np.testing.assert_allclose(missed.T_map_odom @ T_odom, missed.T_map_base, atol=1e-9)
+    np.testing.assert_allclose(fed.tracker.T_map_odom @ T_odom, at(0.5), atol=1e-9)
+    result = fed.tracker.update(prior, good(at(1.5), prior.T_map_base))
+    assert result.accepted and result.odometry_suspicion.startswith("jumped by")
+    np.testing.assert_allclose(fed.tracker.T_map_odom @ T_odom, at(1.5), atol=1e-9)
+    after = fed.tracker.predict(SECOND + 53 * SECOND // 100)
+    assert np.sqrt(after.covariance[0, 0]) < 0.1, "once believed, it is over"
+
+
+def test_odometry_that_is_twice_as_fast_is_said_and_covered():
+    gates = GateConfig(max_coast_distance=50.0, max_coast_time=60.0)
+    fed = Fed(speed=2.0, gates=gates)
+
+    def truth(prediction):
+        moved = (prediction.odometry.T_odom_base[0, 3] - 100) / 2
+        return good(at(moved), prediction.T_map_base)
+
+    fed.tracker.set_pose(SECOND, at(0.0), TIGHT)
+    results = []
+    for k in range(6, 80):
+        fed.hear(k / 10)
+        results.append(step(fed.tracker, k / 10, truth))
+    assert results[-1].accepted
+    assert "moves 2.00 times as far as the map says" in results[-1].odometry_suspicion
+    fed.hear(10.9)
+    coasting = step(fed.tracker, 10.9)
+    assert coasting.state is TrackState.COASTING
+    wrong = coasting.T_map_base[0, 3] - 10.9
+    assert 2.0 < wrong < 2 * np.sqrt(coasting.covariance[0, 0])
