@@ -46,8 +46,8 @@ def test_every_frame_is_tracked_within_the_limits(kitti, offline):
     assert metrics.frames == 160
     refused = [i for i, r in enumerate(offline.results) if not r.accepted]
     # Where the ground truth, and so the map, is wrong (the clip's first 15 frames), some are
-    # doubted; all others are tracked.
-    assert len(refused) <= 5 and all(i < kitti.doubtful for i in refused), refused
+    # doubted, and the start takes two that agree; all others are tracked.
+    assert len(refused) <= 6 and all(i < kitti.doubtful for i in refused), refused
     assert kitti.doubtful == 12
     judged = kitti.judged(kitti.drive, offline.track(), metrics)
     assert kitti.limits.violations(judged) == []
