@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import math
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -143,6 +144,8 @@ def _convert_mapping(arguments: tuple, value: Any, where: str) -> dict:
 def _convert_scalar(kind: type, value: Any, where: str) -> Any:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if kind is float and is_number:
+        if not math.isfinite(value):
+            raise ConfigError(f"{where}: expected a finite number, got {value}")
         return float(value)
     if kind is int and is_number and isinstance(value, int):
         return value

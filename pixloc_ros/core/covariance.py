@@ -45,6 +45,10 @@ class CovarianceConfig:
     map_std_m: float = 0.01
     map_std_deg: float = 0.03
 
+    def __post_init__(self) -> None:
+        if self.scale <= 0 or min(self.growth, self.map_std_m, self.map_std_deg) < 0:
+            raise ValueError("scale must be positive, and none of the others negative")
+
     def of_image(self, crosscheck: Number) -> Number:
         """Factor on the variance that the image gives. crosscheck: as in `Fix`, px."""
         return self.scale + self.growth * crosscheck**2

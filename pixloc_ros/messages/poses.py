@@ -12,6 +12,14 @@ from pixloc_ros.core.geometry import transforms
 
 #: Standard deviations of directions that a planar tool leaves open: 0.2 m and 2 deg.
 OPEN_SIGMAS = np.array([0.2] * 3 + [math.radians(2.0)] * 3)
+#: No position on UTM's grid is further from its origin (m).
+FURTHEST = 1e7
+#: A pose that somebody sets is never less certain than that: all that is not known (m, rad).
+WIDEST_SIGMAS = np.array([100.0] * 3 + [math.pi] * 3)
+#: Nor more certain (m, rad).
+TIGHTEST_SIGMAS = np.array([1e-3] * 3 + [1e-4] * 3)
+#: Axes that are stated as one are parted by that much, so that the covariance can be inverted.
+LEAST_FREEDOM = 1e-6
 
 
 def pose_of(pose) -> np.ndarray:
@@ -31,6 +39,8 @@ def from_numbers(numbers: Sequence[float]) -> np.ndarray:
     values = np.array(numbers, dtype=float)
     if not np.isfinite(values).all():
         raise DataError("the pose holds NaN or infinity")
+    if np.abs(values[:3]).max() > FURTHEST:
+        raise DataError(f"the position is further away than {FURTHEST:.0e} m")
     length = np.linalg.norm(values[3:])
     if length < 0.5:
         raise DataError("the quaternion has no length; no rotation is (0, 0, 0, 1)")
@@ -56,18 +66,23 @@ def covariance_of(values) -> np.ndarray:
 def start_covariance_of(values) -> np.ndarray | None:
     """(6, 6) of a pose that somebody sets, or None where it is left open (all zeros).
 
-    A planar tool such as rviz states x, y and yaw only; open directions get `OPEN_SIGMAS`.
+    A planar tool such as rviz states x, y and yaw only; open directions get `OPEN_SIGMAS`. The rest
+    is held between `TIGHTEST_SIGMAS` and `WIDEST_SIGMAS`.
     DataError: what `covariance_of` refuses, or a negative direction.
     """
     covariance = covariance_of(values)
-    variances = np.diag(covariance).copy()
-    if not variances.any():
+    sigmas = np.sqrt(np.diag(covariance))
+    if not sigmas.any():
         return None
-    covariance = (covariance + covariance.T) / 2
-    covariance += np.diag(np.where(variances > 0, 0.0, OPEN_SIGMAS**2))
-    if np.linalg.eigvalsh(covariance).min() <= 0:
+    known = np.where(sigmas > 0, sigmas, math.inf)
+    correlation = covariance / known[:, None] / known
+    correlation = (correlation + correlation.T) / 2
+    np.fill_diagonal(correlation, 1.0)
+    if not np.linalg.eigvalsh(correlation).min() > -LEAST_FREEDOM:
         raise DataError("the covariance is no covariance: it has a negative direction")
-    return covariance
+    correlation += LEAST_FREEDOM * (np.eye(6) - correlation)
+    held = np.where(sigmas > 0, np.clip(sigmas, TIGHTEST_SIGMAS, WIDEST_SIGMAS), OPEN_SIGMAS)
+    return held[:, None] * correlation * held
 
 
 def from_xyz_rpy(values: np.ndarray | Sequence[float]) -> np.ndarray:

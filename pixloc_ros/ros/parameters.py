@@ -15,6 +15,13 @@ from pixloc_ros.core.config import from_dict
 from pixloc_ros.core.errors import ConfigError
 from pixloc_ros.core.localizer import LocalizerConfig
 from pixloc_ros.core.tracker import TrackerConfig
+from pixloc_ros.messages.poses import FURTHEST
+
+#: Unless a setting says otherwise a number is not negative, and no larger than that.
+LARGEST = 1_000_000_000
+ANY_ANGLE = 100.0  # rad
+#: Likeness (difflib's ratio) from which on a name is a misspelled one.
+NEARLY = 0.75
 
 
 def _within(default, low, high):
@@ -28,13 +35,13 @@ class InitialPose:
     fixed-axis angles (rad), yaw about the map's vertical. stamp: when it holds (s since the epoch
     of the messages' stamps); 0: at the first odometry that is heard."""
 
-    x: float = 0.0
-    y: float = 0.0
-    z: float = 0.0
-    roll: float = 0.0
-    pitch: float = 0.0
-    yaw: float = 0.0
-    stamp: float = 0.0
+    x: float = _within(0.0, -FURTHEST, FURTHEST)
+    y: float = _within(0.0, -FURTHEST, FURTHEST)
+    z: float = _within(0.0, -FURTHEST, FURTHEST)
+    roll: float = _within(0.0, -ANY_ANGLE, ANY_ANGLE)
+    pitch: float = _within(0.0, -ANY_ANGLE, ANY_ANGLE)
+    yaw: float = _within(0.0, -ANY_ANGLE, ANY_ANGLE)
+    stamp: float = _within(0.0, 0.0, 1e11)
 
 
 @dataclass(frozen=True)
@@ -111,7 +118,7 @@ def declare_parameters(node: Node) -> None:
 def read_parameters(node: Node) -> NodeParameters:
     """The node's current parameters. ConfigError: a wrong value or a name that nobody declared."""
     names = [name for name, *_ in flatten(NodeParameters())]
-    _refuse_unknown(node, names)
+    _refuse_misspelled(node, names)
     tree: dict = {}
     for name in names:
         value = node.get_parameter(name).value
@@ -139,12 +146,9 @@ def flatten(config, prefix: str = ""):
         elif dataclasses.is_dataclass(value):
             yield from flatten(value, f"{prefix}{item.name}.")
         else:
-            yield (
-                prefix + item.name,
-                value,
-                descriptions.get(item.name, ""),
-                item.metadata.get("range"),
-            )
+            number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            limits = item.metadata.get("range", (0, LARGEST) if number else None)
+            yield prefix + item.name, value, descriptions.get(item.name, ""), limits
 
 
 def field_descriptions(cls: type) -> dict[str, str]:
@@ -190,15 +194,16 @@ def _from_ros(value):
     return list(value) if is_list else value
 
 
-def _refuse_unknown(node: Node, known: list[str]) -> None:
+def _refuse_misspelled(node: Node, known: list[str]) -> None:
+    """rclpy drops parameters that nobody declares without a word. One that is nearly ours is a typing
+    error; another may be meant for the other nodes of a file's section `/**`."""
     known = known + ["use_sim_time", "start_type_description_service"]
-    # rclpy drops parameters that nobody declares without a word; a typing error must not vanish.
-    given = getattr(node, "_parameter_overrides", {})
-    for name in given:
-        if name not in known and not name.startswith("qos_overrides."):
-            close = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-            hint = f"; did you mean {' or '.join(close)}?" if close else ""
-            raise ConfigError(f"there is no parameter '{name}'{hint}")
+    for name in getattr(node, "_parameter_overrides", {}):
+        if name in known or name.startswith("qos_overrides."):
+            continue
+        if close := difflib.get_close_matches(name, known, n=3, cutoff=NEARLY):
+            raise ConfigError(f"there is no parameter '{name}'; did you mean {' or '.join(close)}?")
+        node.get_logger().warning(f"there is no parameter '{name}'; it is left out")
 
 
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:

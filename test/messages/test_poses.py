@@ -112,3 +112,24 @@ def test_the_frame_of_a_camera(read, of_image, of_info, expected):
     info = read(made.info(header=made.header(frame_id=of_info)))
     assert headers.camera_frame(image, info) == expected
     assert headers.camera_frame(image, None) == of_image.lstrip("/")
+
+
+@pytest.mark.parametrize("where", [1e30, -1e8, math.inf])
+def test_a_position_off_the_earth_is_refused(where):
+    with pytest.raises(DataError, match="further away|NaN or infinity"):
+        poses.from_numbers([where, 0, 0, 0, 0, 0, 1])
+
+
+def test_a_start_covariance_of_any_size_can_be_worked_with():
+    def said(std: float, correlation: float = 0.0) -> np.ndarray:
+        covariance = np.diag(np.full(6, std**2))
+        covariance[0, 1] = covariance[1, 0] = correlation * std**2
+        return poses.start_covariance_of(covariance.ravel())
+
+    for stated in (said(1e-9), said(0.3), said(0.3, 1.0), said(3e4), said(1e154, -1.0)):
+        assert np.linalg.cond(stated) < 1e14
+        assert np.isfinite(np.linalg.inv(stated)).all()
+        assert (np.sqrt(np.diag(stated)) <= 1.001 * poses.WIDEST_SIGMAS).all()
+    np.testing.assert_allclose(said(0.3)[0, 0], 0.09, rtol=1e-4)
+    with pytest.raises(DataError, match="negative direction"):
+        said(0.3, 1.5)

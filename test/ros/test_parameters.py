@@ -1,5 +1,6 @@
 """The parameters are the dataclasses: same names, same defaults, every one described."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,11 @@ def test_an_unknown_name_is_refused_with_a_proposal(make_node):
         read_parameters(make_node(tf_rte=1.0))
 
 
+def test_a_parameter_of_another_node_is_left_out(make_node):
+    node = make_node(max_vel_x=1.0, controller__plugin="dwb")
+    assert read_parameters(node) == NodeParameters()
+
+
 @pytest.mark.parametrize(
     "values",
     [
@@ -105,3 +111,29 @@ def test_the_yaml_file_shows_the_defaults():
 
     for name, value in leaves(tree):
         assert value == defaults[name] and type(value) is type(defaults[name]), name
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("localizer__selection__point_budget", -5),
+        ("tracker__gates__max_cost", -0.1),
+        ("tracker__odometry_noise__rotation_floor", 1e30),
+        ("initial_pose__x", 1e30),
+        ("initial_pose__yaw", 1e4),
+    ],
+)
+def test_every_number_has_a_range(make_node, name, value):
+    from rclpy.exceptions import InvalidParameterValueException
+
+    with pytest.raises(InvalidParameterValueException, match=name.split("__")[-1]):
+        make_node(**{name: value})
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+@pytest.mark.parametrize("name", ["initial_pose__x", "tracker__gates__max_cost", "tf_rate"])
+def test_numbers_are_finite(make_node, name, number):
+    from rclpy.exceptions import InvalidParameterValueException
+
+    with pytest.raises((InvalidParameterValueException, ConfigError), match=name.split("__")[-1]):
+        read_parameters(make_node(**{name: number}))
