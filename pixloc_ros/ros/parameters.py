@@ -195,8 +195,8 @@ def _from_ros(value):
 
 
 def _refuse_misspelled(node: Node, known: list[str]) -> None:
-    """rclpy drops parameters that nobody declares without a word. One that is nearly ours is a typing
-    error; another may be meant for the other nodes of a file's section `/**`."""
+    """rclpy drops parameters that nobody declares without a word. One that is nearly ours is a
+    typing error; another may be meant for the other nodes of a file's section `/**`."""
     known = known + ["use_sim_time", "start_type_description_service"]
     for name in getattr(node, "_parameter_overrides", {}):
         if name in known or name.startswith("qos_overrides."):
