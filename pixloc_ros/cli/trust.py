@@ -18,6 +18,7 @@ from rich.console import Console
 from pixloc_ros.cli.robustness import chosen
 from pixloc_ros.cli.scenario import shared_data
 from pixloc_ros.cli.support import progress_bar
+from pixloc_ros.core.covariance import CovarianceConfig
 from pixloc_ros.core.errors import ConfigError
 from pixloc_ros.core.localizer import Localizer
 from pixloc_ros.core.network import load_checkpoint
@@ -26,11 +27,12 @@ from pixloc_ros.core.trust import write_trust
 from pixloc_ros.evaluation import report
 from pixloc_ros.evaluation.benchmark import trust
 from pixloc_ros.evaluation.benchmark.robustness.scenes import SCENES, open_map, open_scene
+from pixloc_ros.evaluation.consistency import Consistency, fit
 
 #: Whose queries are the images of elsewhere, and whose for that scene itself.
 FOREIGN = ("herzjesus", "kitti06_clip")
 #: Streets to fit to beside the shared scenes; none is the demo's.
-RENDERED = tuple(f"rendered_{seed}" for seed in range(101, 107))
+RENDERED = tuple(f"rendered_{seed}" for seed in range(101, 105))
 THRESHOLDS = (0.5, 0.7, 0.8, 0.9, 0.95)
 
 
@@ -70,6 +72,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         raise ConfigError("a model can only be judged on places it was not fitted to: name two")
     probability = trust.probabilities(trials)
     tables = tables_of(trials, probability)
+    tables.append(consistency(trials))
     for table in tables:
         report.print_table(table, console)
     (arguments.out / "trust.png").write_bytes(trust.picture(trials, probability))
@@ -116,6 +119,27 @@ def tables_of(trials: Sequence[trust.Trial], probability: np.ndarray) -> list[re
         by("By change", lambda t: t.change, np.ones(len(trials), bool)),
         by("By prior", lambda t: t.prior, fair),
     ]
+
+
+def consistency(trials: Sequence[trust.Trial]) -> report.Table:
+    """By place: the covariance as it is by default, and fitted to the other half of the queries."""
+    rows = []
+    for place in dict.fromkeys(trial.place for trial in trials):
+        here = [trial for trial in trials if trial.place == place]
+        queries = sorted({trial.query for trial in here})
+        halves = [
+            trust.known_errors(t for t in here if queries.index(t.query) % 2 == half)
+            for half in (0, 1)
+        ]
+        found = fit(halves[0])
+        for name, config in (("default", CovarianceConfig()), ("fitted", found)):
+            judged = Consistency.of(halves[1], config)
+            inside = " ".join(f"{100 * share:.0f}" for share in judged.inside)
+            error = f"{1e2 * config.map_std_m:.1f} cm {config.map_std_deg:.3f} deg"
+            mean, median = f"{judged.mean:.1f}", f"{judged.median:.1f}"
+            rows.append((f"{place}, {name}", error, str(judged.count), mean, median, inside))
+    header = ("", "map's own error", "fixes", "mean (6)", "median (5.3)", "inside 95 % by axis")
+    return report.Table("Consistency of the covariance", header, tuple(rows))
 
 
 def _text(part: int, whole: int) -> tuple[str, str]:

@@ -21,7 +21,7 @@ FILE = "trust.json"
 #: Keeps logarithms of shares and lengths finite.
 _TINY = 0.01
 _LEAST_STD = 1e-6  # m
-_PIXELS = 0.3  # below which poses are the same
+SAME_PIXELS = 0.3  # below which poses are the same
 #: What lies further out than this many standard deviations of the fitted fixes counts as that.
 FURTHEST = 3.0
 
@@ -44,7 +44,7 @@ def evidence(fix: Fix) -> dict[str, float]:
         "points": math.log(max(fix.num_points, 1)),
         "std": math.log(std),
         "step": math.log(fix.image_step[0] / std + 0.1 * _TINY),
-        "crosscheck": math.log(fix.crosscheck + _PIXELS),
+        "crosscheck": math.log(fix.crosscheck + SAME_PIXELS),
     }
 
 

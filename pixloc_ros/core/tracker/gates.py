@@ -33,7 +33,7 @@ class GateConfig:
     """
 
     min_points: int = 40
-    min_probability: float = 0.8
+    min_probability: float = 0.9
     min_inlier_ratio: float = 0.06
     max_cost: float = 0.08
     max_correction_m: float = 20.0

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from pixloc_ros.core.covariance import CovarianceConfig
 from pixloc_ros.core.frame import Fix, Frame
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.geometry.camera import Camera
@@ -25,11 +26,12 @@ from pixloc_ros.core.localizer import Localizer
 from pixloc_ros.core.progress import Progress
 from pixloc_ros.core.tracker import GateConfig, judge
 from pixloc_ros.core.tracker.camera import CameraWatch
-from pixloc_ros.core.trust import FURTHEST, TrustModel, evidence
+from pixloc_ros.core.trust import FURTHEST, SAME_PIXELS, TrustModel, evidence
 from pixloc_ros.evaluation.benchmark.priors import Disturbance
 from pixloc_ros.evaluation.benchmark.robustness.conditions import changed
 from pixloc_ros.evaluation.benchmark.robustness.results import wilson
 from pixloc_ros.evaluation.benchmark.robustness.scenes import Scene
+from pixloc_ros.evaluation.consistency import Errors
 from pixloc_ros.evaluation.plots import new_figure, to_png
 
 
@@ -282,6 +284,18 @@ def _trial(fix: Fix, truth: np.ndarray | None, prior: Prior, **what: str) -> Tri
 def interval(part: int, whole: int) -> tuple[float, float]:
     """95 % interval of the share part / whole (Wilson)."""
     return wilson(part / whole, whole, z=1.96)
+
+
+def known_errors(trials: Iterable[Trial]) -> Errors:
+    """Errors and variances of the fixes that are not wrong, from priors that a tracker has."""
+    near = {str(prior) for prior in PRIORS[:2]}
+    used = [t for t in trials if t.prior in near and t.fair and t.metres < 0.25 and t.degrees < 2]
+    return Errors.from_stds(
+        np.array([t.errors for t in used]),
+        np.array([t.stds for t in used]),
+        np.exp([t.crosscheck for t in used]) - SAME_PIXELS,
+        CovarianceConfig(),
+    )
 
 
 def picture(trials: Sequence[Trial], probability: np.ndarray) -> bytes:
