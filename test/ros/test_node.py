@@ -414,6 +414,18 @@ def test_time_that_runs_backwards_resets(running, until, room_drive):
     assert until(lambda: robot.values("pose").get("resets") == "1")
 
 
+def test_time_that_begins_anew_without_a_clock_loses_no_message(running, until, room_drive):
+    robot, node = running(**start_at(room_drive), use_sim_time=False)
+    track(robot, until, [0, 10, 20])
+    robot.rewind()
+    robot.poses.clear()
+    track(robot, until, [0])  # two messages of odometry and the image agree
+    assert error_of(robot, 0)[0] < 0.06
+    assert until(lambda: robot.values("pose").get("resets") == "1")
+    assert robot.values("inputs")["odom.refused"] == "2"
+    assert node._tracker.odometry.first().stamp_ns == room_drive.odometry.stamps_ns[0]
+
+
 def test_a_best_effort_camera_for_a_reliable_subscription_is_named(running, until, room_drive):
     qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
     robot, _ = start_deaf(
