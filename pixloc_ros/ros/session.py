@@ -29,7 +29,7 @@ from pixloc_ros.ros.inputs import Input, sensor_qos
 from pixloc_ros.ros.outputs import Outputs
 from pixloc_ros.ros.parameters import NodeParameters
 from pixloc_ros.ros.pipeline import FramePipeline, Job, Outcome
-from pixloc_ros.ros.timeline import Moment, Timeline
+from pixloc_ros.ros.timeline import AGREED, Moment, Timeline
 from pixloc_ros.ros.transforms import TransformTree
 from pixloc_ros.ros.worker import Worker
 
@@ -64,6 +64,7 @@ class Session:
         self._image_offset_s = float("nan")
         self._asked_at = -np.inf
         self._timeline = Timeline()
+        self._odd: deque = deque(maxlen=AGREED)  # messages with a bad stamp, and who takes them
         self._start_over()
         self._outcomes: deque[Outcome | Exception] = deque()
         self._guard = node.create_guard_condition(self._take_outcomes)
@@ -177,6 +178,12 @@ class Session:
         self._worker.discard()
         self._outcomes.clear()
         self._start_over()
+        # What announced the new time before it was believed.
+        odd = list(self._odd)
+        self._odd.clear()
+        for callback, message in odd:
+            if self._timeline.is_new(stamp_of(message)):
+                callback(message)
 
     def reset(self) -> None:
         """Start over because somebody asks for it."""
@@ -240,6 +247,7 @@ class Session:
         moment = self._timeline.stamp("image", stamp_ns)
         if moment is Moment.BAD:
             self._inputs["image"].refuse(BAD_STAMP)
+            self._odd.append((self._on_image, message))
         if moment in (Moment.STALE, Moment.BAD):
             return
         if moment is Moment.BEGINNING:
@@ -253,6 +261,7 @@ class Session:
         moment = self._timeline.stamp("odometry", stamp_ns)
         if moment is Moment.BAD:
             self._inputs["odom"].refuse(BAD_STAMP)
+            self._odd.append((self._on_odometry, message))
         if moment in (Moment.STALE, Moment.BAD):
             return
         if moment is Moment.BEGINNING:

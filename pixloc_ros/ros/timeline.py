@@ -44,6 +44,10 @@ class Timeline:
         self._odd: list[tuple[str, int]] = []  # out of line, in a row: source and stamp
         self._jump: tuple[int, int, float] | None = None  # last old stamp, first new one, when
 
+    def is_new(self, stamp_ns: int) -> bool:
+        """Whether a stamp that was bad belongs to the time that has begun since."""
+        return self._jump is not None and abs(stamp_ns - self._jump[1]) < AHEAD_NS
+
     def stamp(self, source: str, stamp_ns: int) -> Moment:
         """A message of a source (a topic) came with this stamp."""
         if self._is_stale(stamp_ns):

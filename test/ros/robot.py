@@ -49,6 +49,7 @@ class Robot(Node):
         self.poses: list[PoseWithCovarianceStamped] = []
         self.transforms: list[TransformStamped] = []
         self.status: dict = {}
+        self.states: list[tuple[bytes, str]] = []  # level and message of each pose status
         self._sent_odometry = -1
         if compressed:
             self._image = self.create_publisher(CompressedImage, "/image/compressed", image_qos)
@@ -170,3 +171,4 @@ class Robot(Node):
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         self.status.update({s.name: s for s in message.status})
+        self.states += [(s.level, s.message) for s in message.status if s.name.endswith(": pose")]

@@ -166,16 +166,14 @@ def test_images_that_stop_are_said_and_end_the_correction(running, until, room_d
     track(robot, until, [0, 1])
     begin = int(room_drive.stamps_ns[1])
 
-    def drive_on(words, level, seconds):
-        steps = range(begin, begin + seconds * 1_000_000_000, 100_000_000)
-        return any(
-            robot.send_odometry(now_ns) or until(lambda: robot.says("pose", words, level), 0.05)
-            for now_ns in steps
-        )
-
-    assert drive_on("coasting: no fix for", DiagnosticStatus.WARN, 2)
-    assert node._tracker.T_map_odom is not None
-    assert drive_on("lost: send initialpose (carried", DiagnosticStatus.ERROR, 3)
+    assert any(
+        robot.send_odometry(now_ns) or until(lambda: robot.says("pose", "lost: send"), 0.1)
+        for now_ns in range(begin, begin + 3_000_000_000, 100_000_000)
+    )
+    coasting = next(i for i, (_, m) in enumerate(robot.states) if m.startswith("coasting: no fix"))
+    assert robot.states[coasting][0] == DiagnosticStatus.WARN
+    assert robot.says("pose", "(carried by odometry for", DiagnosticStatus.ERROR)
+    assert node._tracker.T_map_odom is None
     assert until(lambda: robot.values("tf")["sending"] == "false")
     assert len(robot.poses) == 2
 
@@ -426,6 +424,18 @@ def test_time_that_runs_backwards_resets(running, until, room_drive):
     track(robot, until, [0, 1])
     assert error_of(robot, 1)[0] < 0.06
     assert until(lambda: robot.values("pose").get("resets") == "1")
+
+
+def test_time_that_begins_anew_without_a_clock_loses_no_message(running, until, room_drive):
+    robot, node = running(**start_at(room_drive), use_sim_time=False)
+    track(robot, until, [0, 10, 20])
+    robot.rewind()
+    robot.poses.clear()
+    track(robot, until, [0])  # two messages of odometry and the image agree
+    assert error_of(robot, 0)[0] < 0.06
+    assert until(lambda: robot.values("pose").get("resets") == "1")
+    assert robot.values("inputs")["odom.refused"] == "2"
+    assert node._tracker.odometry.first().stamp_ns == room_drive.odometry.stamps_ns[0]
 
 
 def test_a_best_effort_camera_for_a_reliable_subscription_is_named(running, until, room_drive):

@@ -81,3 +81,21 @@ class Anchor:
         grown = transport @ self.covariance @ transport.T
         grown[np.diag_indices(6)] += np.repeat([position_std**2, rotation_std**2], 3)
         return T_map_base, grown
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Where odometry carries the pose to at a stamp: the prior of a fix.
+
+    T_map_base (4, 4) and covariance (6, 6) in ROS order: the prior. odometry: at the stamp.
+    anchor: what it was carried from. epoch: of the tracker when it was made. with_cameras: the fix
+    should say what it sees of its cameras.
+    """
+
+    stamp_ns: int
+    epoch: object
+    anchor: Anchor
+    odometry: OdometrySample
+    T_map_base: np.ndarray
+    covariance: np.ndarray
+    with_cameras: bool = False

@@ -119,6 +119,13 @@ class OdometryBuffer:
         recent = text and newest_ns is not None and newest_ns - stamp_ns < within_s * 1e9
         return text if recent else ""
 
+    def around(self, stamp_ns: int) -> tuple[OdometrySample | None, OdometrySample | None]:
+        """The last pose before a stamp and the first one at it or after it, where there are any."""
+        with self._changed:
+            index = bisect.bisect_left(self._samples, stamp_ns, key=lambda sample: sample.stamp_ns)
+            before, after = self._samples[:index][-1:], self._samples[index : index + 1]
+            return next(iter(before), None), next(iter(after), None)
+
     def first(self) -> OdometrySample | None:
         """The oldest pose still held."""
         with self._changed:

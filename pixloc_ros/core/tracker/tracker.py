@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,33 +13,11 @@ from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.tracker.camera import CameraWatch
 from pixloc_ros.core.tracker.config import TrackerConfig
 from pixloc_ros.core.tracker.gates import judge
-from pixloc_ros.core.tracker.motion import Anchor
+from pixloc_ros.core.tracker.motion import Anchor, Prediction
 from pixloc_ros.core.tracker.odometry import OdometryBuffer, OdometrySample
 from pixloc_ros.core.tracker.odometry_watch import OdometryWatch
 from pixloc_ros.core.tracker.result import FrameResult, TrackState
-from pixloc_ros.core.tracker.start import Start
-
-#: Given with a pose of unknown quality (m, rad): roughly what a person clicks in rviz.
-DEFAULT_INITIAL_STD = np.array([0.5, 0.5, 0.2, 0.03, 0.03, 0.07])
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """Where odometry carries the pose to at a stamp: the prior of a fix.
-
-    T_map_base (4, 4) and covariance (6, 6) in ROS order: the prior. odometry: at the stamp.
-    anchor: what it was carried from. epoch: of the tracker when it was made. with_cameras: the fix
-    should say what it sees of its cameras.
-    """
-
-    stamp_ns: int
-    epoch: object
-    anchor: Anchor
-    odometry: OdometrySample
-    T_map_base: np.ndarray
-    covariance: np.ndarray
-    with_cameras: bool = False
-
+from pixloc_ros.core.tracker.start import GivenPose, Start
 
 #: States in which a pose is given out.
 GIVEN_OUT = (TrackState.TRACKING, TrackState.COASTING)
@@ -97,13 +75,13 @@ class Tracker:
     def wants_pose(self) -> bool:
         """True as long as nobody has said where the robot is."""
         with self._lock:
-            return self._anchor is None and self._pending is None
+            return self._given is None
 
     def reset(self) -> None:
         """Forget the pose and the odometry."""
         with self._lock:
             self._anchor: Anchor | None = None
-            self._pending: tuple[int, np.ndarray, np.ndarray] | None = None
+            self._given: GivenPose | None = None
             self._cameras = CameraWatch(self.config.camera_watch)
             self._odometry_watch = OdometryWatch(self.config.odometry_watch)
             self._begin(TrackState.UNINITIALIZED, "waiting for an initial pose")
@@ -116,18 +94,15 @@ class Tracker:
 
         covariance: (6, 6) in ROS order; without one, half a metre and four degrees are assumed.
         """
-        if covariance is None:
-            covariance = np.diag(DEFAULT_INITIAL_STD**2)
         with self._lock:
-            self._pending = (stamp_ns, np.asarray(T_map_base, float), np.asarray(covariance, float))
-            self._anchor = None
+            self._given, self._anchor = GivenPose.of(stamp_ns, T_map_base, covariance), None
             self._begin(TrackState.STARTING, "a pose was given")
 
     def advance(self, stamp_ns: int) -> TrackState:
         """It is `stamp_ns` by the odometry's time, whoever is silent: the state now."""
         odometry = self.odometry.newest()
         with self._lock:
-            self._resolve_pending()
+            self._take_given()
             if self._anchor is not None and odometry is not None:
                 self._state, self._reason = self._carried(self._anchor, stamp_ns, odometry)
             return self._state
@@ -138,7 +113,7 @@ class Tracker:
         with self._lock:
             if odometry is None:
                 return self._without_odometry(stamp_ns, newest)
-            self._resolve_pending()
+            self._take_given()
             if self._anchor is None:
                 return FrameResult(stamp_ns, self._state, reasons=(self._reason,))
             if self._awaits_frame:
@@ -207,6 +182,11 @@ class Tracker:
             T_map_odom=T_map_base @ transforms.inverse(prediction.odometry.T_odom_base),
         )
 
+    def _take_given(self) -> None:
+        """Begin at the pose that was given, once odometry reaches its stamp."""
+        if self._given is not None and self._anchor is None:
+            self._anchor = self._given.anchor(self.odometry)
+
     def _carry(self, anchor: Anchor, odometry: OdometrySample) -> tuple[np.ndarray, np.ndarray]:
         """The pose where odometry has come to, and its covariance with all doubts."""
         gates, noise = self.config.gates, self._odometry_watch.noise(self.config.odometry_noise)
@@ -241,16 +221,3 @@ class Tracker:
         if self._anchor is not None and newest is not None:
             state, _ = self._carried(self._anchor, stamp_ns, newest, reason)
         return FrameResult(stamp_ns, state, reasons=(reason,))
-
-    def _resolve_pending(self) -> None:
-        """Turn a pose that was set into an anchor, once odometry reaches back to its stamp."""
-        if self._pending is None:
-            return
-        pose_stamp, T_map_base, covariance = self._pending
-        odometry, oldest = self.odometry.at(pose_stamp), self.odometry.first()
-        if odometry is None:
-            if oldest is None or pose_stamp > oldest.stamp_ns:
-                return  # odometry is still on its way
-            odometry = oldest  # older than all odometry: the robot is taken to have stood still
-        self._anchor = Anchor(pose_stamp, T_map_base, odometry, covariance)
-        self._pending = None

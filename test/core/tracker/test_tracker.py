@@ -334,3 +334,14 @@ def test_odometry_that_is_twice_as_fast_is_said_and_covered():
     assert coasting.state is TrackState.COASTING
     wrong = coasting.T_map_base[0, 3] - 10.9
     assert 2.0 < wrong < 2 * np.sqrt(coasting.covariance[0, 0])
+
+
+def test_a_pose_given_within_a_gap_of_the_odometry_is_carried_and_covers_the_gap():
+    tracker = Tracker(TrackerConfig(gates=GATES))
+    tracker.odometry.add(SECOND, at(100.0))
+    tracker.set_pose(2 * SECOND, at(50.0), TIGHT)
+    assert isinstance(tracker.predict(SECOND), FrameResult), "odometry may still come"
+    tracker.odometry.add(3 * SECOND, at(102.0))
+    prior = tracker.predict(3 * SECOND)
+    np.testing.assert_allclose(prior.T_map_base, at(50.0), atol=1e-9)
+    assert 2.0 < np.sqrt(prior.covariance[0, 0]) < 2.1
