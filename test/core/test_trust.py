@@ -84,5 +84,5 @@ def test_the_shipped_network_has_one_that_uses_known_evidence():
     trust = load_checkpoint("small").trust
     assert trust is not None and set(trust.terms) <= set(evidence(GOOD))
     assert trust.probability(GOOD) > 0.9
-    lost = replace(GOOD, share=0.05, chance_share=0.06, residual=0.9, cost=0.085)
+    lost = replace(GOOD, share=0.05, chance_share=0.06, residual=0.9, cost=0.085, crosscheck=12.0)
     assert trust.probability(lost) < 0.1
