@@ -14,13 +14,15 @@ from torch.utils.data import DataLoader, Dataset
 
 from pixloc_ros.core.config import to_dict
 from pixloc_ros.core.errors import CheckpointError, ConfigError
+from pixloc_ros.core.geometry import Pose
 from pixloc_ros.core.network import PixLocNet
 from pixloc_ros.training.config import TrainConfig
 from pixloc_ros.training.distributed import Processes, parallel
 from pixloc_ros.training.log import TrainLog
 from pixloc_ros.training.pairs import collate
 from pixloc_ros.training.pictures import pair_picture
-from pixloc_ros.training.two_view import Outcome, PairBatch, TwoViewModel
+from pixloc_ros.training.two_view import PairBatch, TwoViewModel
+from pixloc_ros.training.validation import localize_pair
 
 PICTURED_PAIRS = 2  # of the validation pairs, the same ones all along
 
@@ -108,26 +110,32 @@ class Trainer:
             "loss": float(loss.detach()),
             "gradient_norm": float(norm),
             **_level_figures(outcome.losses),
-            **self._median_errors(*self._pose_errors(outcome, batch)),
+            **self._median_errors(*self._pose_errors(outcome.levels[0], batch)),
         }
         return {**self.processes.mean(figures, self.device), "skipped": self.skipped}
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """Errors on scenes that training never draws: pixels, medians, share that converged."""
+        """Errors on scenes that training never draws: pixels, medians, share that converged.
+
+        Where lengths are metres, poses are those that the localizer finds, with its prior and its
+        search; elsewhere those of a single start.
+        """
+        config = self.config
         self.net.eval()
         loader = DataLoader(
             self.validation_pairs(),
-            batch_size=self.config.batch,
+            batch_size=config.batch,
             collate_fn=collate,
-            num_workers=self.config.workers,
+            num_workers=config.workers,
         )
         all_losses, errors = [], []
         for batch in loader:
             batch = to_device(batch, self.device)
             outcome = self._model(batch)
             all_losses.append(outcome.losses)
-            errors.append(torch.stack(self._pose_errors(outcome, batch)))
+            found = self._localized(batch) if config.data.unit == "m" else outcome.levels[0]
+            errors.append(torch.stack(self._pose_errors(found, batch)))
         distance, angle = torch.cat(errors, dim=-1)
         losses = {
             key: torch.cat([losses[key] for losses in all_losses], dim=-1) for key in all_losses[0]
@@ -137,7 +145,7 @@ class Trainer:
             **_level_figures(losses),
             **self._median_errors(distance, angle),
         }
-        if self.config.data.unit == "m":
+        if config.data.unit == "m":
             close = (distance < 0.1) & (angle < 0.25)
             near = (distance < 0.25) & (angle < 2)
             figures |= {
@@ -212,12 +220,20 @@ class Trainer:
             yield to_device(batch, self.device)
 
     @torch.no_grad()
-    def _pose_errors(self, outcome: Outcome, batch: PairBatch) -> tuple[Tensor, Tensor]:
-        """Translation (unit of the data) and rotation (deg) from the true poses, (B) each."""
-        angle, distance = (outcome.levels[0] @ batch.T_query_ref.inv()).magnitude()
+    def _pose_errors(self, found: Pose, batch: PairBatch) -> tuple[Tensor, Tensor]:
+        """Translation (unit of the data) and rotation (deg) of poses (B) from the true ones."""
+        angle, distance = (found @ batch.T_query_ref.inv()).magnitude()
         if self.config.data.unit == "baselines":
             distance = distance / batch.T_query_ref.magnitude()[1]
         return distance, torch.rad2deg(angle)
+
+    def _localized(self, batch: PairBatch) -> Pose:
+        """Poses (B) as the localizer finds them, pair by pair."""
+        pairs = [
+            PairBatch(*(part[i : i + 1] for part in batch)) for i in range(len(batch.reference))
+        ]
+        found = [localize_pair(self.net, pair, self.config.aligner) for pair in pairs]
+        return Pose.stack([pose[0] for pose in found])
 
     def _median_errors(self, distance: Tensor, angle: Tensor) -> dict[str, float]:
         return {
