@@ -88,10 +88,15 @@ def write_poses(
     with Path(path).open("w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(POSE_COLUMNS)
-        for stamp, T, covariance in zip(stamps_ns, poses, covariances):
-            q, t = transforms.to_quaternion(T)
-            numbers = (*(f"{v:.9f}" for v in (*t, *q)), *(f"{v:.6e}" for v in covariance[_UPPER]))
-            writer.writerow((int(stamp), *numbers))
+        rows = zip(stamps_ns, poses, covariances)
+        writer.writerows(pose_row(stamp, T, covariance) for stamp, T, covariance in rows)
+
+
+def pose_row(stamp_ns: int, T: np.ndarray, covariance: np.ndarray) -> tuple[str, ...]:
+    """A pose (4, 4) and its covariance (6, 6) as the texts of ``POSE_COLUMNS``."""
+    q, t = transforms.to_quaternion(T)
+    numbers = (*(f"{v:.9f}" for v in (*t, *q)), *(f"{v:.6e}" for v in covariance[_UPPER]))
+    return (str(int(stamp_ns)), *numbers)
 
 
 def read_poses(path: str | Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -106,19 +106,24 @@ class LocalizerNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._localizer.warm_up(640, 480)
         returned = super().on_activate(state)
-        self._session = Session(
-            self,
-            self._settings,
-            self._localizer,
-            self._tracker,
-            self._tree,
-            self._outputs,
-            self._steady,
-        )
-        self._outputs.publish_points(
-            self._map.point_cloud(self._settings.map_points_limit),
-            self.get_clock().now().nanoseconds,
-        )
+        try:
+            self._session = Session(
+                self,
+                self._settings,
+                self._localizer,
+                self._tracker,
+                self._tree,
+                self._outputs,
+                self._steady,
+            )
+            self._outputs.publish_points(
+                self._map.point_cloud(self._settings.map_points_limit),
+                self.get_clock().now().nanoseconds,
+            )
+        except Exception:
+            self.close()
+            super().on_deactivate(state)
+            raise
         topics = self._session.topics
         self.get_logger().info(
             f"active; images from {topics['image']}, odometry from {topics['odom']}"

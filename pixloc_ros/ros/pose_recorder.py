@@ -17,14 +17,16 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.utilities import remove_ros_args
 
-from pixloc_ros.evaluation.trajectory import write_poses
+from pixloc_ros.evaluation.trajectory import POSE_COLUMNS, pose_row
 from pixloc_ros.messages.headers import stamp_of
 from pixloc_ros.messages.poses import pose_of
 from pixloc_ros.ros.runtime import run_node
 
 
 class PoseRecorder(Node):
-    """Collects poses and diagnostics in memory; `write` puts them into files.
+    """Writes poses as they come, and with `write` what is told at the end.
+
+    A disk that is full costs what could not be written and is said; recording goes on.
 
     Latency: with the bag player's log, from the moment an image was sent to the moment its pose
     arrived here, both on the machine's wall clock, whatever the playing rate. Without, from the
@@ -36,6 +38,10 @@ class PoseRecorder(Node):
         super().__init__("pose_recorder")
         self._folder, self._sent_log = folder, sent_log
         self._poses: list[tuple[int, int, int, PoseWithCovarianceStamped]] = []
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file = (folder / "poses.csv").open("w", newline="")
+        self._rows = csv.writer(self._file)
+        self._rows.writerow(POSE_COLUMNS)
         self._levels: dict[str, Counter] = {}
         self._last: dict[str, dict] = {}
         self._localizer = localizer.strip("/")
@@ -57,6 +63,16 @@ class PoseRecorder(Node):
             )
         )
 
+        pose, covariance = message.pose.pose, np.reshape(message.pose.covariance, (6, 6))
+        try:
+            self._rows.writerow(pose_row(stamp_of(message), pose_of(pose), covariance))
+            self._file.flush()
+        except OSError as error:
+            self.get_logger().error(
+                f"{self._file.name}: {error.strerror}; poses are lost until there is room",
+                throttle_duration_sec=5.0,
+            )
+
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
             if status.name.startswith(f"{self._localizer}: "):
@@ -72,27 +88,24 @@ class PoseRecorder(Node):
                 }
 
     def write(self) -> None:
-        """Write the files. live.tum: stamp (s) x y z qx qy qz qw of the base in the map; poses.csv:
-        the same with covariances, for `fuse`."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with (self._folder / "live.tum").open("w") as file:
-            for stamp_ns, _, _, message in self._poses:
-                p, q = message.pose.pose.position, message.pose.pose.orientation
-                numbers = " ".join(f"{v:.9f}" for v in (p.x, p.y, p.z, q.x, q.y, q.z, q.w))
-                file.write(f"{stamp_ns // 10**9}.{stamp_ns % 10**9:09d} {numbers}\n")
-        messages = [message for *_, message in self._poses]
-        write_poses(
-            self._folder / "poses.csv",
-            [stamp_of(m) for m in messages],
-            [pose_of(m.pose.pose) for m in messages],
-            [np.reshape(m.pose.covariance, (6, 6)) for m in messages],
-        )
+        """Close poses.csv (poses with covariances, for `fuse`) and write the other files. live.tum:
+        stamp (s) x y z qx qy qz qw of the base in the map."""
         latencies = self._latencies()
-        with (self._folder / "latency.csv").open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(("stamp_ns", "latency_ms"))
-            writer.writerows((stamp_ns, f"{ms:.3f}") for stamp_ns, ms in latencies)
-        (self._folder / "summary.json").write_text(json.dumps(self._summary(latencies), indent=2))
+        try:
+            self._file.close()
+            with (self._folder / "live.tum").open("w") as file:
+                for stamp_ns, _, _, message in self._poses:
+                    p, q = message.pose.pose.position, message.pose.pose.orientation
+                    numbers = " ".join(f"{v:.9f}" for v in (p.x, p.y, p.z, q.x, q.y, q.z, q.w))
+                    file.write(f"{stamp_ns // 10**9}.{stamp_ns % 10**9:09d} {numbers}\n")
+            with (self._folder / "latency.csv").open("w", newline="") as file:
+                writer = csv.writer(file)
+                writer.writerow(("stamp_ns", "latency_ms"))
+                writer.writerows((stamp_ns, f"{ms:.3f}") for stamp_ns, ms in latencies)
+            summary = json.dumps(self._summary(latencies), indent=2)
+            (self._folder / "summary.json").write_text(summary)
+        except OSError as error:
+            self.get_logger().error(f"{self._folder}: {error}; poses.csv has what was written")
 
     def _latencies(self) -> list[tuple[int, float]]:
         if self._sent_log is None:

@@ -1,6 +1,7 @@
 """The node on real DDS, with the real tracker on a small map: its contract and its faults."""
 
 import math
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -413,6 +414,32 @@ def test_through_the_lifecycle_and_back(running, call, until, room_drive):
     assert until(robot.ready)
     robot.rewind()
     robot.poses.clear()
+    track(robot, until, [1])
+
+
+def test_an_activation_that_fails_leaves_nothing_running_and_can_be_tried_again(
+    running, call, until, room_drive, monkeypatch
+):
+    robot, node = running(**start_at(room_drive))
+
+    def go(step):
+        request = ChangeState.Request(transition=Transition(id=step))
+        return call(robot, ChangeState, "/localizer/change_state", request).success
+
+    def refuse(self, points, stamp_ns):
+        raise OSError("the map's folder is gone")
+
+    assert go(Transition.TRANSITION_DEACTIVATE)
+    with monkeypatch.context() as broken:
+        broken.setattr("pixloc_ros.ros.outputs.Outputs.publish_points", refuse)
+        assert not go(Transition.TRANSITION_ACTIVATE)
+    assert "the map's folder is gone" in node.error
+    threads = {thread.name for thread in threading.enumerate()}
+    assert "localizer_worker" not in threads
+    robot.poses.clear()
+    robot.send_frame(0)
+    assert not until(lambda: robot.poses or robot.transforms, 1.0)
+    assert go(Transition.TRANSITION_ACTIVATE) and until(robot.ready)
     track(robot, until, [1])
 
 
