@@ -30,6 +30,7 @@ from pixloc_ros.core.covariance import (
     tangent_information,
 )
 from pixloc_ros.core.crosscheck import CrossCheckConfig, crosscheck
+from pixloc_ros.core.errors import DataError
 from pixloc_ros.core.feature_map import FeatureMap, SelectionConfig, VisiblePoints
 from pixloc_ros.core.frame import CameraError, Fix, Frame
 from pixloc_ros.core.geometry import transforms
@@ -43,6 +44,8 @@ from pixloc_ros.core.self_calibration import SelfCalibrationConfig, self_calibra
 
 #: With and without a search, each more than once: torch optimises a recording at its second use.
 WARM_UP_VARIANCES = (1.0, 1.0, 1e-4, 1e-4)
+#: Pixels of the coarsest level that each side of an image must have.
+SMALLEST = 4
 FAILED = "alignment failed: too few points in view or an unsolvable system"
 
 
@@ -95,8 +98,13 @@ class Localizer:
 
     @torch.inference_mode()
     def look(self, image: np.ndarray) -> Features:
-        """The network's view of an image: uint8, (H, W, 3) RGB or (H, W) gray."""
+        """The network's view of an image: uint8, (H, W, 3) RGB or (H, W) gray. DataError: the image
+        is so small that the coarsest level keeps no pixel away from its border."""
         began = time.perf_counter()
+        height, width = image.shape[:2]
+        least = SMALLEST * max(self._net.strides)
+        if min(height, width) < least:
+            raise DataError(f"an image of {width} x {height} px; each side needs {least} px")
         tensor, scale = prepare_image(
             image, self.config.resize or self.map.info.resize, self.device
         )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pixloc_ros.core.frame import Frame
+from pixloc_ros.core.errors import DataError
+from pixloc_ros.core.frame import Fix, Frame
 from pixloc_ros.core.localizer import Localizer, LocalizerConfig
 from pixloc_ros.core.tracker import FrameResult, Tracker, TrackerConfig
 
@@ -24,7 +25,10 @@ def process_frame(
     prior = tracker.predict(frame.stamp_ns)
     if isinstance(prior, FrameResult):
         return prior
-    features = localizer.look(frame.image)
+    try:
+        features = localizer.look(frame.image)
+    except DataError as error:
+        return tracker.update(prior, Fix.none(str(error)))
     fix = localizer.localize(
         features,
         frame,

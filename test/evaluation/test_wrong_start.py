@@ -61,3 +61,10 @@ def test_an_image_of_nothing_is_not_believed_however_certain_the_prior(
 def test_a_right_calibration_is_not_suspected(room_localizer, room_drive):
     results = run_drive(room_localizer, Tracker(), room_drive.subset(range(12))).results
     assert [r.camera_suspicion for r in results] == [""] * 12
+
+
+def test_an_image_too_small_for_the_network_is_a_frame_without_a_fix(room_localizer, room_drive):
+    small = np.zeros((5, 8, 3), np.uint8)
+    drive = replace(room_drive.subset(range(3)), load=lambda i: small)
+    results = run_drive(room_localizer, Tracker(), drive).results
+    assert all(r.reasons == ("an image of 8 x 5 px; each side needs 64 px",) for r in results)
