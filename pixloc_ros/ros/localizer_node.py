@@ -6,6 +6,7 @@ import argparse
 import functools
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from diagnostic_msgs.msg import DiagnosticArray
@@ -21,7 +22,7 @@ from std_srvs.srv import Trigger
 from pixloc_ros.core.errors import ConfigError, DataError, PixlocError
 from pixloc_ros.core.feature_map import FeatureMap
 from pixloc_ros.core.localizer import Localizer
-from pixloc_ros.core.network import load_checkpoint
+from pixloc_ros.core.network import Checkpoint, load_checkpoint
 from pixloc_ros.core.tracker import Tracker
 from pixloc_ros.ros.diagnostics import lifecycle_status
 from pixloc_ros.ros.outputs import Outputs
@@ -60,6 +61,8 @@ class LocalizerNode(LifecycleNode):
         self.error = ""
         self._settings: NodeParameters | None = None
         self._localizer: Localizer | None = None
+        self._network: Checkpoint | None = None  # of the last configuration, on its device
+        self._device: torch.device | None = None
         self._tracker: Tracker | None = None
         self._map: FeatureMap | None = None
         self._tree: TransformTree | None = None
@@ -89,6 +92,11 @@ class LocalizerNode(LifecycleNode):
             raise ConfigError("no map: set the parameter map to a folder written by build_map")
         device = pick_device(p.device)
         checkpoint = load_checkpoint(p.checkpoint, device)
+        used = self._network
+        # What TorchScript makes of a network that sees images is never freed: use it again.
+        if used is not None and used.identity == checkpoint.identity and self._device == device:
+            checkpoint = replace(checkpoint, net=used.net)
+        self._network, self._device = checkpoint, device
         feature_map = FeatureMap.open(p.map, checkpoint.identity, device)
         self._localizer = Localizer(checkpoint, feature_map, p.localizer, device)
         self._tracker = Tracker(p.tracker)

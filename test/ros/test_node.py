@@ -401,8 +401,9 @@ def test_without_a_map_it_says_so_and_can_be_mended(graph, room_map, room_drive,
 
 
 def test_through_the_lifecycle_and_back(running, call, until, room_drive):
-    robot, _node = running(**start_at(room_drive))
+    robot, node = running(**start_at(room_drive))
     track(robot, until, [0])
+    network = node._network.net
     for step in (
         Transition.TRANSITION_DEACTIVATE,
         Transition.TRANSITION_CLEANUP,
@@ -411,6 +412,7 @@ def test_through_the_lifecycle_and_back(running, call, until, room_drive):
     ):
         request = ChangeState.Request(transition=Transition(id=step))
         assert call(robot, ChangeState, "/localizer/change_state", request).success
+    assert node._network.net is network, "what TorchScript made of another would stay in memory"
     assert until(robot.ready)
     robot.rewind()
     robot.poses.clear()
