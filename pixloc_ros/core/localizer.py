@@ -139,20 +139,19 @@ class Localizer:
                 points = rig.visible_points(self.map, T_map_base, self.config.selection)
             if points is not None:
                 with watch("align"):
-                    aligned = self._align(rig, points, T_map_base, uncertainty)
-                places.append(_Place(number, T_map_base, points, *aligned))
+                    found = self._align(rig, points, T_map_base, uncertainty)
+                places.append(_Place(number, T_map_base, points, *found))
         if not places:
             problems = self.map.problems or ["no map points in view of the prior"]
             return Fix.none("; ".join(problems), watch.stop(rig.features))
         with watch("align"):
-            place, row, runner_up = self._choose(places)
-            fix = self._fix(rig, place, row)
-            cameras = self._cameras(place, row) if with_cameras else ()
-        views = rig.views(place.points, place.alignment, row) if with_views else ()
+            place, aligned = _best(places)
+            fix = self._fix(rig, places, place, aligned)
+            cameras = self._cameras(place, aligned) if with_cameras else ()
+        views = rig.views(place.points, aligned, 0) if with_views else ()
         return replace(
             fix,
             cameras=cameras,
-            runner_up=runner_up,
             hypotheses=sum(place.hypotheses for place in places),
             views=views,
             timings_ms=watch.stop(rig.features),
@@ -192,35 +191,10 @@ class Localizer:
         aligned = search(problem, start, spread, count, self.aligner, settings, prior)
         return problem, aligned, count
 
-    def _choose(self, places: list[_Place]) -> tuple[_Place, int, float]:
-        """Place and row of the pose of the highest score, and the highest score of one that came
-        to rest elsewhere: further away than a single start reaches.
-
-        A pose that is the only one is not looked at, which would wait for the device.
-        """
-        if len(places) == 1 and len(places[0].alignment.score) == 1:
-            return places[0], 0, 0.0
-        found = [
-            (score, place, row, place.T_map_rig(matrix))
-            for place in places
-            for row, (score, matrix) in enumerate(
-                zip(
-                    place.alignment.score.tolist(),
-                    place.alignment.T_rig_map.matrix().cpu().double().numpy(),
-                )
-            )
-        ]
-        _, place, row, best = max(found, key=lambda pose: pose[0])
-        limits, runner_up = self.config.search, 0.0
-        for score, _, _, other in found:
-            metres, radians = transforms.pose_error(other, best)
-            if metres > limits.std_m or math.degrees(radians) > limits.std_deg:
-                runner_up = max(runner_up, score)
-        return place, row, runner_up
-
-    def _fix(self, rig: Rig, place: _Place, row: int) -> Fix:
-        """One pose of a place with its covariances and evidence; the one copy from the device."""
-        config, aligned = self.config, place.alignment[row : row + 1]
+    def _fix(self, rig: Rig, places: list[_Place], place: _Place, aligned: Alignment) -> Fix:
+        """The pose `aligned` (1) of one of the places with its covariances and evidence; the one
+        copy from the device."""
+        config = self.config
         inliers = aligned.valid & (aligned.residuals < config.inlier_residual)
         chance = against_chance(
             place.problem, aligned.T_rig_map, config.inlier_residual, self.aligner, config.chance
@@ -246,11 +220,15 @@ class Localizer:
                 ),
                 -1,
             ),
+            torch.cat([each.alignment.score for each in places]),
+            torch.cat([each.alignment.T_rig_map.matrix() for each in places]),
         )
         flat = [column.flatten() for column in columns]
         ends = np.cumsum([len(column) for column in flat])[:-1]
         numbers = torch.cat([column.float() for column in flat]).cpu().double().numpy()
-        T_rig_map, *covariances, step_left, image_step, rest = np.split(numbers, ends)
+        T_rig_map, *covariances, step_left, image_step, rest, scores, poses = np.split(
+            numbers, ends
+        )
         failed, num_points, num_inliers, cost, converged, score, checked, *chance = rest.tolist()
         T_map_rig = place.T_map_rig(T_rig_map.reshape(4, 4))
         T_map_base = T_map_rig @ transforms.inverse(rig.T_base_rig)
@@ -273,6 +251,7 @@ class Localizer:
             step_left=tuple(step_left.tolist()),
             image_step=tuple(image_step.tolist()),
             score=score,
+            runner_up=self._runner_up(T_map_rig, places, scores, poses.reshape(-1, 4, 4)),
             share=share,
             chance_share=chance_share,
             residual=residual,
@@ -283,10 +262,24 @@ class Localizer:
             fix = replace(fix, probability=self._trust.probability(fix))
         return fix
 
-    def _cameras(self, place: _Place, row: int) -> tuple[CameraError, ...]:
+    def _runner_up(
+        self, T_map_rig: np.ndarray, places: list[_Place], scores: np.ndarray, poses: np.ndarray
+    ) -> float:
+        """Highest score (0 if there is none) of a pose that came to rest elsewhere than T_map_rig:
+        further away than a single start reaches. scores (S), poses (S, 4, 4): of all places."""
+        limits, highest = self.config.search, 0.0
+        of_each = [place for place in places for _ in range(len(place.alignment.failed))]
+        for place, score, T_rig_map in zip(of_each, scores.tolist(), poses):
+            metres, radians = transforms.pose_error(place.T_map_rig(T_rig_map), T_map_rig)
+            if metres > limits.std_m or math.degrees(radians) > limits.std_deg:
+                highest = max(highest, score)
+        return highest
+
+    def _cameras(self, place: _Place, aligned: Alignment) -> tuple[CameraError, ...]:
         """What the images say of their cameras from that pose."""
-        pose = place.alignment.T_rig_map[row : row + 1]
-        shift, std = self_calibrate(place.problem, pose, self.aligner, self.config.self_calibration)
+        shift, std = self_calibrate(
+            place.problem, aligned.T_rig_map, self.aligner, self.config.self_calibration
+        )
         return tuple(CameraError(*a, *b) for a, b in zip(shift.tolist(), std.tolist()))
 
 
@@ -306,6 +299,14 @@ class _Place:
         T_map_rig = transforms.inverse(transforms.orthonormal(T_rig_map))
         T_map_rig[:3, 3] += self.points[0].origin
         return T_map_rig
+
+
+def _best(places: list[_Place]) -> tuple[_Place, Alignment]:
+    """The pose (1) of the highest score and its place. Only where there are several places to
+    compare does this wait for the device."""
+    best = [place.alignment[place.alignment.score.argmax().view(1)] for place in places]
+    number = int(torch.cat([each.score for each in best]).argmax()) if len(places) > 1 else 0
+    return places[number], best[number]
 
 
 def _several(value: Any) -> Sequence[Any]:

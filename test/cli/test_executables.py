@@ -31,7 +31,7 @@ def test_a_drive_and_its_bag_give_the_same_poses(street, tmp_path):
         "ground_truth.tum",
     } <= left
     metrics = json.loads((tmp_path / "folder" / "metrics.json").read_text())
-    assert metrics["frames"] == 8 and metrics["localized"] == 8
+    assert metrics["frames"] == 8 and metrics["localized"] == 7, "the first only begins"
     assert metrics["position_median_m"] < 0.1
 
 

@@ -22,7 +22,8 @@ def test_from_raw_images_to_live_poses(tmp_path, monkeypatch, capsys):
     assert make_robotcar.main([str(folder / "raw"), *raw]) == 0
     assert make_robotcar.main([str(folder / "raw"), *raw]) == 1
     assert "there already; choose another folder" in " ".join(capsys.readouterr().out.split())
-    limits = scenario.Limits(0.1, 0.3, 0.3, 1.0)  # for images of a fifth of the usual size
+    # for images of a fifth of the usual size; one of the eight frames begins the start
+    limits = scenario.Limits(0.1, 0.3, 0.3, 1.0, starting=0.2)
     monkeypatch.setattr(scenario, "ROBOTCAR_LIMITS", limits)
     assert demo.main(["--drive", "robotcar", "--out", str(tmp_path), "--rate", "0.1"]) == 0
     metrics = json.loads((folder / "metrics.json").read_text())
@@ -80,7 +81,7 @@ def test_parameters_are_those_of_the_node():
                 yield prefix + key, value
 
     for name, value in leaves(tree["/**"]["localizer"]["ros__parameters"]):
-        assert known[name] is type(value), name
+        assert known[name] in (type(value), type(None)), name  # None: stored with the map
 
 
 @pytest.mark.parametrize("included", ["localize", "localize_ekf"])
