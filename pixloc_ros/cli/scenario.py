@@ -59,7 +59,7 @@ class Limits:
         found = []
         if not metrics.starting <= self.starting:
             found.append(f"starting {100 * metrics.starting:.1f} % > {100 * self.starting:.1f} %")
-        tracking = metrics.tracking / max(1 - metrics.starting, 1e-9)
+        tracking = round(metrics.tracking / max(1 - metrics.starting, 1e-9), 9)
         if not tracking >= self.tracking:
             found.append(f"tracking {100 * tracking:.1f} % < {100 * self.tracking:.1f} %")
         for name, unit in (
