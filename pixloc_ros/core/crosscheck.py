@@ -21,13 +21,15 @@ class CrossCheckConfig:
     """points: how many of the frame's points take part, both halves together, the best of the map.
     distance, angle_deg: how far from the pose the halves start, along and about the camera's axes:
     a share of the median distance of the points, so that a room is displaced in the image as a
-    street is, and degrees. steps: most steps on each level.
+    street is, and degrees. steps: most steps on each level; tolerance: a half has arrived at
+    so many times the steps at which the aligner stops, since pixels are to be told, not fractions.
     """
 
     points: int = 256
     distance: float = 0.01
     angle_deg: float = 0.8
     steps: int = 4
+    tolerance: float = 8.0
 
 
 def crosscheck(
@@ -44,7 +46,12 @@ def crosscheck(
     # to the right and ahead, turned to the right and to the side: all of it moves points sideways
     offset = torch.stack([metres, zero, metres, zero, turn, zero])
     starts = T_rig_map.expand(2).retract(torch.stack([offset, -offset]))
-    hasty = replace(aligner, iterations=(config.steps,) * len(halves.query))
+    hasty = replace(
+        aligner,
+        iterations=(config.steps,) * len(halves.query),
+        translation_tolerance=config.tolerance * aligner.translation_tolerance,
+        rotation_tolerance=config.tolerance * aligner.rotation_tolerance,
+    )
     found = align(starts, halves, hasty).T_rig_map
 
     cameras = problem.cameras
