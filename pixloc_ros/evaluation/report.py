@@ -81,7 +81,7 @@ _FIGURES = {
         if math.isnan(m.position_median_m) and m.localized
         else " / ".join(f"{100 * share:.1f}" for share in m.recall) + " %"
     ),
-    "normalised error squared (6 is honest)": lambda m: _number(m.nees_mean, ".1f", ""),
+    "normalised error squared (6 is consistent)": lambda m: _number(m.nees_mean, ".1f", ""),
     "inside its 95 % bound": lambda m: _number(100 * m.nees_inside_95, ".0f", "%"),
     "latency p50 / p95": lambda m: _pair(m.latency_p50_ms, m.latency_p95_ms, ".0f", "ms"),
     "rate": lambda m: _number(m.rate_hz, ".1f", "frames/s"),
