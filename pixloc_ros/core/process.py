@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
 
 from pixloc_ros.core.errors import DataError
-from pixloc_ros.core.frame import Fix, Frame
+from pixloc_ros.core.frame import Fix, Frame, Place
 from pixloc_ros.core.localizer import Localizer, LocalizerConfig
 from pixloc_ros.core.tracker import FrameResult, Tracker, TrackerConfig
+
+
+class PlaceFinder(Protocol):
+    """Finds a frame in the whole map (see `pixloc_ros.finding`)."""
+
+    covariance: np.ndarray  # (6, 6) in ROS order, of each pose found
+
+    def find(self, frame: Frame) -> np.ndarray:
+        """T_map_base (P, 4, 4) that the frame may have been taken from."""
 
 
 @dataclass(frozen=True)
@@ -19,9 +31,15 @@ class Settings:
 
 
 def process_frame(
-    localizer: Localizer, tracker: Tracker, frame: Frame, with_view: bool = False
+    localizer: Localizer,
+    tracker: Tracker,
+    frame: Frame,
+    with_view: bool = False,
+    finder: PlaceFinder | None = None,
 ) -> FrameResult:
-    """Localize one frame. with_view: also return where the map points fall in the image."""
+    """Localize one frame. with_view: also return where the map points fall in the image. finder:
+    proposes places where nobody knows the pose, or it is doubted; the tracker then must have been
+    made to find itself."""
     prior = tracker.predict(frame.stamp_ns)
     if isinstance(prior, FrameResult):
         return prior
@@ -29,12 +47,18 @@ def process_frame(
         features = localizer.look(frame.image)
     except DataError as error:
         return tracker.update(prior, Fix.none(str(error)))
+    places = [prior.place] if prior.place is not None else []
+    if prior.anywhere and finder is not None:
+        covariance = finder.covariance
+        places += [Place(T, covariance, found=True) for T in finder.find(frame)]
+    if not places:
+        return tracker.update(prior, Fix.none("this image was found nowhere in the map"))
     fix = localizer.localize(
         features,
         frame,
-        prior.T_map_base,
-        prior.covariance,
+        np.stack([place.T_map_base for place in places]),
+        np.stack([place.covariance for place in places]),
         with_views=with_view,
         with_cameras=prior.with_cameras,
     )
-    return tracker.update(prior, fix)
+    return tracker.update(prior, fix, places[fix.place])

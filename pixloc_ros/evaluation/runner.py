@@ -11,7 +11,7 @@ import numpy as np
 from pixloc_ros.core.errors import DataError
 from pixloc_ros.core.frame import Frame
 from pixloc_ros.core.localizer import Localizer
-from pixloc_ros.core.process import process_frame
+from pixloc_ros.core.process import PlaceFinder, process_frame
 from pixloc_ros.core.progress import Progress
 from pixloc_ros.core.tracker import FrameResult, Tracker, TrackState
 from pixloc_ros.datasets.drive import Drive
@@ -45,10 +45,11 @@ def run_drive(
     localizer: Localizer,
     tracker: Tracker,
     drive: Drive,
-    initial: str | np.ndarray = "ground_truth",
+    initial: str | np.ndarray | None = "ground_truth",
     covariance: np.ndarray | None = None,
     progress: Progress | None = None,
     with_view: Collection[int] = (),
+    finder: PlaceFinder | None = None,
 ) -> RunResult:
     """Localize every frame of a drive, in the order of calls that the node has.
 
@@ -56,9 +57,11 @@ def run_drive(
     drive gives the same poses at every run.
 
     Args:
-        initial: T_map_base (4, 4) at the first frame, or "ground_truth" to take the drive's own.
+        initial: T_map_base (4, 4) at the first frame, or "ground_truth" to take the drive's own;
+            None: the tracker finds itself, with the finder.
         covariance: of that pose, (6, 6) in ROS order; without one, that of a pose clicked in rviz.
         with_view: indices of frames whose results shall carry the points for an overlay.
+        finder: for a tracker that was made to find itself.
     """
     if drive.odometry is None:
         raise DataError(f"drive '{drive.name}' has no odometry; simulate it first")
@@ -68,7 +71,8 @@ def run_drive(
         initial = drive.T_map_base[0]
 
     tracker.reset()
-    tracker.set_pose(int(drive.stamps_ns[0]), initial, covariance)
+    if initial is not None:
+        tracker.set_pose(int(drive.stamps_ns[0]), initial, covariance)
     odometry, fed, results = drive.odometry, 0, []
     begin = time.perf_counter()
     for i, stamp_ns in enumerate(drive.stamps_ns.tolist()):
@@ -77,7 +81,7 @@ def run_drive(
             tracker.odometry.add(int(odometry.stamps_ns[k]), odometry.T_odom_base[k])
         fed = max(fed, covered)
         frame = Frame(stamp_ns, drive.image(i), drive.camera, drive.T_base_cam)
-        results.append(process_frame(localizer, tracker, frame, with_view=i in with_view))
+        results.append(process_frame(localizer, tracker, frame, i in with_view, finder))
         if progress:
             progress(i + 1, len(drive), "frames")
     return RunResult(drive, tuple(results), time.perf_counter() - begin)

@@ -24,6 +24,7 @@ from pixloc_ros.core.feature_map import FeatureMap
 from pixloc_ros.core.localizer import Localizer
 from pixloc_ros.core.network import Checkpoint, load_checkpoint
 from pixloc_ros.core.tracker import Tracker
+from pixloc_ros.finding import Finder, Places
 from pixloc_ros.ros.diagnostics import lifecycle_status
 from pixloc_ros.ros.outputs import Outputs
 from pixloc_ros.ros.parameters import NodeParameters, declare_parameters, read_parameters
@@ -64,6 +65,7 @@ class LocalizerNode(LifecycleNode):
         self._network: Checkpoint | None = None  # of the last configuration, on its device
         self._device: torch.device | None = None
         self._tracker: Tracker | None = None
+        self._finder: Finder | None = None
         self._map: FeatureMap | None = None
         self._tree: TransformTree | None = None
         self._outputs: Outputs | None = None
@@ -99,7 +101,8 @@ class LocalizerNode(LifecycleNode):
         self._network, self._device = checkpoint, device
         feature_map = FeatureMap.open(p.map, checkpoint.identity, device)
         self._localizer = Localizer(checkpoint, feature_map, p.localizer, device)
-        self._tracker = Tracker(p.tracker)
+        self._finder = self._finder_in(feature_map) if p.initialization == "auto" else None
+        self._tracker = Tracker(p.tracker, finds_itself=self._finder is not None)
         self._settings, self._map = p, feature_map
         self._tree = TransformTree(self, p.global_frame_id, p.odom_frame_id)
         self._outputs = Outputs(self, p)
@@ -123,6 +126,7 @@ class LocalizerNode(LifecycleNode):
                 self._tree,
                 self._outputs,
                 self._steady,
+                self._finder,
             )
             self._outputs.publish_points(
                 self._map.point_cloud(self._settings.map_points_limit),
@@ -183,6 +187,15 @@ class LocalizerNode(LifecycleNode):
             self._tree.destroy()
             self._outputs.destroy()
         self._tree = self._outputs = self._localizer = self._tracker = self._map = None
+        self._finder = None
+
+    def _finder_in(self, feature_map: FeatureMap) -> Finder | None:
+        """What finds images in the whole map; None, with the reason in the log, if it cannot."""
+        try:
+            return Finder(Places(feature_map), device=self._device)
+        except PixlocError as error:
+            self.get_logger().warning(f"the initial pose must be given: {error}")
+            return None
 
     def _start(self) -> None:
         """Autostart, once the executor runs."""

@@ -58,6 +58,8 @@ class NodeParameters:
     fused_with_odometry: ~/pose and ~/odometry go to a filter that fuses the same odometry: they
     carry the covariance that the image alone gives, and only accepted frames are published, so that
     odometry is not counted twice.
+    initialization: auto finds the robot in the map at the start, and again when it is lost, if the
+    map has places (build_map adds them); pose waits for somebody to give a pose.
     set_initial_pose: start from initial_pose, and again after time went backwards.
     image_transport: raw (sensor_msgs/Image) or compressed (sensor_msgs/CompressedImage on
     <image>/compressed). image_is_rectified: the images are undistorted already, so camera_info's
@@ -80,6 +82,7 @@ class NodeParameters:
     fused_with_odometry: bool = False
     tf_rate: float = _within(20.0, 1.0, 200.0)
     transform_tolerance: float = _within(0.1, 0.0, 10.0)
+    initialization: str = "auto"
     set_initial_pose: bool = False
     initial_pose: InitialPose = field(default_factory=InitialPose)
     image_transport: str = "raw"
@@ -95,6 +98,7 @@ class NodeParameters:
 
     def __post_init__(self):
         _one_of("image_transport", self.image_transport, ("raw", "compressed"))
+        _one_of("initialization", self.initialization, ("auto", "pose"))
         _one_of("reliability", self.reliability, ("best_effort", "reliable"))
         if len(self.base_to_camera) not in (0, 7):
             raise ConfigError(

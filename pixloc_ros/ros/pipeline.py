@@ -11,7 +11,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from pixloc_ros.core.errors import DataError
 from pixloc_ros.core.frame import Frame
 from pixloc_ros.core.localizer import Localizer
-from pixloc_ros.core.process import process_frame
+from pixloc_ros.core.process import PlaceFinder, process_frame
 from pixloc_ros.core.tracker import FrameResult, Tracker
 from pixloc_ros.images.overlay import draw
 from pixloc_ros.messages.camera_info import camera_of, source_of
@@ -56,12 +56,14 @@ class FramePipeline:
         extrinsics: Extrinsics,
         rectified: bool,
         odom_timeout_s: float,
+        finder: PlaceFinder | None = None,
     ):
         self._localizer = localizer
         self._tracker = tracker
         self._extrinsics = extrinsics
         self._rectified = rectified
         self._odom_timeout_s = odom_timeout_s
+        self._finder = finder
         self._camera_source: tuple | None = None
         self._camera = None
 
@@ -79,7 +81,7 @@ class FramePipeline:
             return Outcome(stamp_ns, bad_input=bad_input, problem=str(error))
         self._tracker.odometry.wait_until(stamp_ns, self._odom_timeout_s)
         frame = Frame(stamp_ns, image, camera, T_base_cam)
-        result = process_frame(self._localizer, self._tracker, frame, with_view=job.draw)
+        result = process_frame(self._localizer, self._tracker, frame, job.draw, self._finder)
         picture = draw(image, result) if job.draw else None
         return Outcome(stamp_ns, result, camera_frame=frame_id, picture=picture)
 

@@ -20,6 +20,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from pixloc_ros.core.errors import DataError
 from pixloc_ros.core.localizer import Localizer
+from pixloc_ros.core.process import PlaceFinder
 from pixloc_ros.core.tracker import FrameResult, Tracker, TrackState
 from pixloc_ros.messages.headers import frame_name, stamp_of
 from pixloc_ros.messages.poses import from_numbers, from_xyz_rpy, pose_of, start_covariance_of
@@ -56,9 +57,10 @@ class Session:
         tree: TransformTree,
         outputs: Outputs,
         steady: Clock,
+        finder: PlaceFinder | None = None,
     ):
         self._node, self._parameters, self._tracker = node, parameters, tracker
-        self._tree, self._outputs = tree, outputs
+        self._tree, self._outputs, self._finder = tree, outputs, finder
         self._statistics = diagnostics.Statistics()
         self._info: CameraInfo | None = None
         self._image_offset_s = float("nan")
@@ -75,6 +77,7 @@ class Session:
                 self._extrinsics,
                 parameters.image_is_rectified,
                 parameters.odom_timeout,
+                finder,
             ),
             self._deliver,
         )
@@ -336,7 +339,7 @@ class Session:
         self._statistics.add(result, latency_s, time.monotonic())
         if outcome.picture is not None:
             self._outputs.publish_debug(outcome.picture, outcome.stamp_ns, outcome.camera_frame)
-        if self._tracker.wants_pose:
+        if self._finder is None and self._tracker.wants_pose:
             self._ask_for_pose()
         self._say_state()
 

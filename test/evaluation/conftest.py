@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pixloc_ros.core.feature_map import FeatureMap
-from pixloc_ros.core.frame import Fix, PointView
+from pixloc_ros.core.frame import Fix, Place, PointView
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.geometry.camera import Camera
 from pixloc_ros.core.localizer import Localizer
@@ -66,7 +66,7 @@ class NoisyTracker:
     def predict(self, stamp_ns):
         self.calls.append(("process", stamp_ns))
         i = int(np.searchsorted(self._drive.stamps_ns, stamp_ns))
-        return Prediction(stamp_ns, None, None, None, self._drive.T_map_base[i], np.eye(6))
+        return Prediction(stamp_ns, None, None, place=Place(self._drive.T_map_base[i], np.eye(6)))
 
     def look(self, image):
         return image
@@ -74,7 +74,7 @@ class NoisyTracker:
     def localize(self, features, frame, prior, covariance, with_views=False, with_cameras=False):
         i = int(np.searchsorted(self._drive.stamps_ns, frame.stamp_ns))
         noise = self._random.normal(size=6) * self._sigma
-        T = prior.copy()
+        T = prior[0].copy()
         T[:3, 3] += noise[:3]
         T[:3, :3] = transforms.exp(np.concatenate([np.zeros(3), noise[3:]]))[:3, :3] @ T[:3, :3]
         views = ()
@@ -100,7 +100,7 @@ class NoisyTracker:
             timings_ms={"network": 30.0 + i, "align": 10.0, "total": 42.0 + i},
         )
 
-    def update(self, prediction, fix):
+    def update(self, prediction, fix, place=None):
         stamp_ns = prediction.stamp_ns
         if int(np.searchsorted(self._drive.stamps_ns, stamp_ns)) in self._lose:
             return FrameResult(stamp_ns, TrackState.LOST, reasons=("lost",), fix=fix)

@@ -119,6 +119,16 @@ class FeatureMap:
         """Observations of each keyframe, (M,)."""
         return self._keyframes["count"].astype(np.int64)
 
+    def keyframe_tiles(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of each keyframe (M,) the tile, a row of `info.tiles`, and its number in that tile."""
+        tile = self._keyframes["tile"].astype(np.int64)
+        first = np.searchsorted(tile, np.arange(len(self.info.tiles)))
+        return tile, np.arange(len(tile)) - first[tile]
+
+    def covisible(self) -> np.ndarray:
+        """Rows of the keyframes that share most points with each, (M, n); -1 fills up."""
+        return self._keyframes["covisible"].astype(np.int64)
+
     def point_cloud(self, max_points: int = 200_000) -> np.ndarray:
         """Up to `max_points` of the points, (P, 3) float64 in the map frame, evenly thinned."""
         total = sum(tile.points for tile in self.info.tiles)

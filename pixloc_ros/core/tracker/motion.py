@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pixloc_ros.core.frame import Place
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.tracker.odometry import OdometrySample
 
@@ -87,15 +88,15 @@ class Anchor:
 class Prediction:
     """Where odometry carries the pose to at a stamp: the prior of a fix.
 
-    T_map_base (4, 4) and covariance (6, 6) in ROS order: the prior. odometry: at the stamp.
-    anchor: what it was carried from. epoch: of the tracker when it was made. with_cameras: the fix
-    should say what it sees of its cameras.
+    odometry: at the stamp. anchor: what the pose was carried from, and place: where it came to;
+    None where no pose is known. epoch: of the tracker when it was made. with_cameras: the fix
+    should say what it sees of its cameras. anywhere: the robot may be anywhere in the map.
     """
 
     stamp_ns: int
     epoch: object
-    anchor: Anchor
     odometry: OdometrySample
-    T_map_base: np.ndarray
-    covariance: np.ndarray
+    anchor: Anchor | None = None
+    place: Place | None = None
     with_cameras: bool = False
+    anywhere: bool = False

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pixloc_ros.core.frame import Fix
+from pixloc_ros.core.frame import Fix, Place
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.tracker.camera import CameraWatch
 from pixloc_ros.core.tracker.config import TrackerConfig
@@ -31,6 +31,9 @@ class Tracker:
 
     Tracking begins with fixes that confirm each other, after a pose was given and from lost; until
     then no pose is given out, and each of them starts from the same wide prior.
+    finds_itself: whoever makes the fixes can find an image in the whole map. Then nobody has to
+    give a pose, and a prediction says `anywhere` as long as none is known, when it is lost, or
+    when so many fixes in a row were rejected that the robot may have been carried away.
 
     Between frames `advance` says how late it is, so that a pose is coasting and then lost also
     where no image comes. Neither a bad fix nor odometry that cannot tell makes it raise: what went
@@ -38,8 +41,8 @@ class Tracker:
     used from another thread between `predict` and `update`.
     """
 
-    def __init__(self, config: TrackerConfig = TrackerConfig()) -> None:
-        self.config = config
+    def __init__(self, config: TrackerConfig = TrackerConfig(), finds_itself: bool = False) -> None:
+        self.config, self._finds_itself = config, finds_itself
         self.odometry = OdometryBuffer(config.odometry_buffer)
         self._lock = threading.Lock()
         self.reset()
@@ -73,9 +76,9 @@ class Tracker:
 
     @property
     def wants_pose(self) -> bool:
-        """True as long as nobody has said where the robot is."""
+        """True as long as nobody has said, and no image has shown, where the robot is."""
         with self._lock:
-            return self._given is None
+            return self._given is None and self._anchor is None
 
     def reset(self) -> None:
         """Forget the pose and the odometry."""
@@ -84,7 +87,8 @@ class Tracker:
             self._given: GivenPose | None = None
             self._cameras = CameraWatch(self.config.camera_watch)
             self._odometry_watch = OdometryWatch(self.config.odometry_watch)
-            self._begin(TrackState.UNINITIALIZED, "waiting for an initial pose")
+            missing = "looking for itself" if self._finds_itself else "waiting for an initial pose"
+            self._begin(TrackState.UNINITIALIZED, missing)
         self.odometry.clear()
 
     def set_pose(
@@ -115,25 +119,31 @@ class Tracker:
                 return self._without_odometry(stamp_ns, newest)
             self._take_given()
             if self._anchor is None:
+                if self._finds_itself and self._given is None:
+                    return Prediction(stamp_ns, self._epoch, odometry, anywhere=True)
                 return FrameResult(stamp_ns, self._state, reasons=(self._reason,))
             if self._awaits_frame:
                 self._anchor = replace(self._anchor, stamp_ns=max(self._anchor.stamp_ns, stamp_ns))
                 self._awaits_frame = False
             self._state, self._reason = self._carried(self._anchor, stamp_ns, odometry)
-            T_map_base, covariance = self._carry(self._anchor, odometry)
+            doubted = self._doubts >= self.config.gates.max_doubts
             return Prediction(
                 stamp_ns,
                 self._epoch,
-                self._anchor,
                 odometry,
-                T_map_base,
-                covariance,
+                self._anchor,
+                Place(*self._carry(self._anchor, odometry)),
                 self._cameras.due,
+                self._finds_itself and (doubted or self._state is TrackState.LOST),
             )
 
-    def update(self, prediction: Prediction, fix: Fix) -> FrameResult:
-        """Judge the fix found from a prediction; state, and where the robot is."""
-        reasons = judge(self.config.gates, fix, prediction.covariance)
+    def update(self, prediction: Prediction, fix: Fix, place: Place | None = None) -> FrameResult:
+        """Judge the fix found from a prediction; state, and where the robot is.
+
+        place: that it started from, if it is not the predicted one.
+        """
+        place = place or prediction.place
+        reasons = judge(self.config.gates, fix, place.covariance) if place else (fix.failure,)
         with self._lock:
             if self._epoch is not prediction.epoch:
                 reasons = ("the pose was set anew while this frame was aligned",)
@@ -149,21 +159,23 @@ class Tracker:
                 found = Anchor(
                     prediction.stamp_ns, fix.T_map_base, prediction.odometry, fix.covariance
                 )
-            beginning = self._state not in GIVEN_OUT
+            beginning = self._state not in GIVEN_OUT or (place is not None and place.found)
             if beginning:
                 missing = self._start.add(found)
                 reasons = reasons or ((missing,) if missing else ())
-            if found is None or reasons:
+            now = prediction.place
+            if found is not None and not reasons:
+                self._state, self._reason, self._doubts = TrackState.TRACKING, "", 0
+                self._anchor, self._awaits_frame = found, False
+                now = Place(fix.T_map_base, fix.covariance)
+                learn = self._odometry_watch.begin if beginning else self._odometry_watch.add
+                learn(found)
+            elif prediction.anchor is None:
+                self._state, self._reason = TrackState.STARTING, reasons[0]
+            else:
                 self._state, self._reason = self._carried(
                     prediction.anchor, prediction.stamp_ns, prediction.odometry, reasons[0]
                 )
-                T_map_base, covariance = prediction.T_map_base, prediction.covariance
-            else:
-                self._state, self._reason, self._doubts = TrackState.TRACKING, "", 0
-                T_map_base, covariance = fix.T_map_base, fix.covariance
-                self._anchor = found
-                learn = self._odometry_watch.begin if beginning else self._odometry_watch.add
-                learn(found)
             result = FrameResult(
                 prediction.stamp_ns,
                 self._state,
@@ -172,14 +184,14 @@ class Tracker:
                 camera_suspicion=self._cameras.suspected(),
                 odometry_suspicion=self.odometry.jumped() or self._odometry_watch.suspected(),
             )
-        if result.state not in GIVEN_OUT:
+        if result.state not in GIVEN_OUT or now is None:
             return result
         return replace(
             result,
             accepted=not reasons,
-            T_map_base=T_map_base,
-            covariance=covariance,
-            T_map_odom=T_map_base @ transforms.inverse(prediction.odometry.T_odom_base),
+            T_map_base=now.T_map_base,
+            covariance=now.covariance,
+            T_map_odom=now.T_map_base @ transforms.inverse(prediction.odometry.T_odom_base),
         )
 
     def _take_given(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pixloc_ros.core.frame import Fix
+from pixloc_ros.core.frame import Fix, Place
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.tracker import FrameResult, GateConfig, Tracker, TrackerConfig, TrackState
 
@@ -43,7 +43,7 @@ def step(tracker: Tracker, seconds: float, fix=None):
 
 def right(prediction) -> Fix:
     truth = at(prediction.odometry.T_odom_base[0, 3] - 100)
-    return good(truth, prediction.T_map_base)
+    return good(truth, prediction.place.T_map_base)
 
 
 def begin(tracker: Tracker, seconds: float = 0.5) -> None:
@@ -69,8 +69,8 @@ def test_fixes_that_agree_make_it_track_and_a_failed_one_coast(tracker):
     assert first.reasons == ("confirming 1 of 2",) == (tracker.reason,)
     assert first.T_map_base is None and first.covariance is None and tracker.T_map_odom is None
     prior = tracker.predict(SECOND + SECOND // 2)
-    np.testing.assert_allclose(prior.T_map_base, at(0.6), atol=1e-9)
-    assert prior.covariance[0, 0] > 0.25, "the second fix starts from the same wide prior"
+    np.testing.assert_allclose(prior.place.T_map_base, at(0.6), atol=1e-9)
+    assert prior.place.covariance[0, 0] > 0.25, "the second fix starts from the same wide prior"
     result = step(tracker, 0.5, right)
     assert result.state is TrackState.TRACKING and result.accepted and result.reasons == ()
     np.testing.assert_allclose(result.T_map_base, at(0.5), atol=1e-9)
@@ -106,7 +106,9 @@ def test_fixes_that_contradict_each_other_confirm_nothing(tracker):
     tracker.set_pose(SECOND, at(0.0))
     for k in range(7):  # one place, another, a third one
         ahead = at(0.6 * (k % 3) - 0.6)
-        result = step(tracker, k / 10, lambda p: good(p.T_map_base @ ahead, p.T_map_base))
+        result = step(
+            tracker, k / 10, lambda p: good(p.place.T_map_base @ ahead, p.place.T_map_base)
+        )
         assert result.state is TrackState.STARTING and result.reasons == ("confirming 1 of 2",)
     assert step(tracker, 0.7, right).reasons == ("confirming 1 of 2",)
     assert step(tracker, 0.8, right).accepted
@@ -161,7 +163,7 @@ def test_carried_in_a_circle_it_is_lost_as_well():
 
 def test_a_fix_that_the_gates_refuse_leaves_the_pose_to_odometry(tracker):
     begin(tracker)
-    result = step(tracker, 0.6, lambda p: good(p.T_map_base @ at(3.0), p.T_map_base))
+    result = step(tracker, 0.6, lambda p: good(p.place.T_map_base @ at(3.0), p.place.T_map_base))
     assert result.state is TrackState.COASTING and "sigma" in result.reasons[0]
     np.testing.assert_allclose(result.T_map_base, at(0.6), atol=1e-9)
 
@@ -170,7 +172,9 @@ def test_fixes_refused_in_a_row_widen_the_prior_until_one_is_believed(tracker):
     begin(tracker)
     stds = []
     for k in range(10):
-        result = step(tracker, 0.6 + k / 10, lambda p: good(p.T_map_base @ at(30.0), p.T_map_base))
+        result = step(
+            tracker, 0.6 + k / 10, lambda p: good(p.place.T_map_base @ at(30.0), p.place.T_map_base)
+        )
         assert result.state is TrackState.COASTING and not result.accepted
         stds.append(np.sqrt(result.covariance[0, 0]))
     assert stds[0] < 0.1, "one that is refused says nothing yet about the prior it came from"
@@ -178,9 +182,9 @@ def test_fixes_refused_in_a_row_widen_the_prior_until_one_is_believed(tracker):
     assert (widened[: GATES.max_doubts] > 0.8 * GATES.doubt_m).all()
     assert (widened[GATES.max_doubts :] < 0.1).all() and stds[-1] < 3.5
     # a jump of 2 m is now within what is believed, and belief makes the prior narrow again
-    jumped = step(tracker, 1.7, lambda p: good(p.T_map_base @ at(2.0), p.T_map_base))
+    jumped = step(tracker, 1.7, lambda p: good(p.place.T_map_base @ at(2.0), p.place.T_map_base))
     assert jumped.accepted
-    assert np.sqrt(tracker.predict(SECOND + 18 * SECOND // 10).covariance[0, 0]) < 0.1
+    assert np.sqrt(tracker.predict(SECOND + 18 * SECOND // 10).place.covariance[0, 0]) < 0.1
 
 
 def test_where_the_map_shows_nothing_the_pose_is_not_doubted(tracker):
@@ -208,7 +212,7 @@ class Fed:
         self.hear(0.5)
         self.tracker.set_pose(SECOND, at(0.0), TIGHT)
         for seconds in (0.4, 0.5):
-            step(self.tracker, seconds, lambda p: good(p.T_map_base, p.T_map_base))
+            step(self.tracker, seconds, lambda p: good(p.place.T_map_base, p.place.T_map_base))
         assert self.tracker.state is TrackState.TRACKING
 
     def hear(self, seconds: float) -> TrackState:
@@ -243,7 +247,9 @@ def test_a_given_pose_waits_for_images_but_not_after_a_long_way(tracker):
         fed.tracker.advance(2 * SECOND + k * SECOND // 10)
     assert fed.tracker.state is TrackState.STARTING
     fed.tracker.odometry.add(32 * SECOND, at(102.5))
-    np.testing.assert_allclose(fed.tracker.predict(32 * SECOND).T_map_base, at(2.5), atol=1e-9)
+    np.testing.assert_allclose(
+        fed.tracker.predict(32 * SECOND).place.T_map_base, at(2.5), atol=1e-9
+    )
     fed.tracker.set_pose(32 * SECOND, at(0.5), TIGHT)
     fed.tracker.odometry.add(33 * SECOND, at(110.5))
     assert fed.tracker.advance(33 * SECOND) is TrackState.LOST
@@ -292,7 +298,7 @@ def test_a_fix_begun_before_a_new_beginning_does_not_count(tracker):
 def test_a_pose_given_for_the_past_is_carried_from_there(tracker):
     tracker.set_pose(SECOND + 3 * SECOND, at(50.0))
     prediction = tracker.predict(SECOND + 5 * SECOND)
-    np.testing.assert_allclose(prediction.T_map_base, at(52.0), atol=1e-9)
+    np.testing.assert_allclose(prediction.place.T_map_base, at(52.0), atol=1e-9)
 
 
 @pytest.mark.parametrize("jump", [at(3.0), at(-250.0)])
@@ -301,17 +307,17 @@ def test_a_jump_of_the_odometry_widens_the_prior_and_does_not_move_it(jump):
     T_odom = at(100.5) @ jump
     fed.tracker.odometry.add(SECOND + 52 * SECOND // 100, T_odom)
     prior = fed.tracker.predict(SECOND + 52 * SECOND // 100)
-    np.testing.assert_allclose(prior.T_map_base, at(0.5), atol=1e-9)
-    assert np.sqrt(prior.covariance[0, 0]) > GATES.doubt_m * GATES.max_doubts
+    np.testing.assert_allclose(prior.place.T_map_base, at(0.5), atol=1e-9)
+    assert np.sqrt(prior.place.covariance[0, 0]) > GATES.doubt_m * GATES.max_doubts
     missed = fed.tracker.update(prior, Fix.none("no map points in view of the prior"))
     assert missed.state is TrackState.COASTING, "doubted, but not lost"
     np.testing.assert_allclose(missed.T_map_odom @ T_odom, missed.T_map_base, atol=1e-9)
     np.testing.assert_allclose(fed.tracker.T_map_odom @ T_odom, at(0.5), atol=1e-9)
-    result = fed.tracker.update(prior, good(at(1.5), prior.T_map_base))
+    result = fed.tracker.update(prior, good(at(1.5), prior.place.T_map_base))
     assert result.accepted and result.odometry_suspicion.startswith("jumped by")
     np.testing.assert_allclose(fed.tracker.T_map_odom @ T_odom, at(1.5), atol=1e-9)
     after = fed.tracker.predict(SECOND + 53 * SECOND // 100)
-    assert np.sqrt(after.covariance[0, 0]) < 0.1, "once believed, it is over"
+    assert np.sqrt(after.place.covariance[0, 0]) < 0.1, "once believed, it is over"
 
 
 def test_odometry_that_is_twice_as_fast_is_said_and_covered():
@@ -320,7 +326,7 @@ def test_odometry_that_is_twice_as_fast_is_said_and_covered():
 
     def truth(prediction):
         moved = (prediction.odometry.T_odom_base[0, 3] - 100) / 2
-        return good(at(moved), prediction.T_map_base)
+        return good(at(moved), prediction.place.T_map_base)
 
     fed.tracker.set_pose(SECOND, at(0.0), TIGHT)
     results = []
@@ -343,5 +349,62 @@ def test_a_pose_given_within_a_gap_of_the_odometry_is_carried_and_covers_the_gap
     assert isinstance(tracker.predict(SECOND), FrameResult), "odometry may still come"
     tracker.odometry.add(3 * SECOND, at(102.0))
     prior = tracker.predict(3 * SECOND)
-    np.testing.assert_allclose(prior.T_map_base, at(50.0), atol=1e-9)
-    assert 2.0 < np.sqrt(prior.covariance[0, 0]) < 2.1
+    np.testing.assert_allclose(prior.place.T_map_base, at(50.0), atol=1e-9)
+    assert 2.0 < np.sqrt(prior.place.covariance[0, 0]) < 2.1
+
+
+def finding(T_map_base: np.ndarray):
+    """Of a frame found in the whole map: the fix, and the place that it started from."""
+    return good(T_map_base, T_map_base), Place(T_map_base, np.diag([0.1] * 6) ** 2, found=True)
+
+
+def find(tracker: Tracker, seconds: float, T_map_base: np.ndarray):
+    prediction = tracker.predict(SECOND + int(seconds * SECOND))
+    assert prediction.anywhere
+    return tracker.update(prediction, *finding(T_map_base))
+
+
+@pytest.fixture
+def finder() -> Tracker:
+    tracker = Tracker(TrackerConfig(gates=GATES), finds_itself=True)
+    for k in range(201):
+        tracker.odometry.add(SECOND + k * SECOND // 10, at(100 + k / 10))
+    return tracker
+
+
+def test_it_finds_itself_once_two_frames_agree(finder):
+    prediction = finder.predict(SECOND)
+    assert prediction.anywhere and prediction.place is None
+    nowhere = finder.update(prediction, Fix.none("found nowhere"))
+    assert nowhere.state is TrackState.STARTING and nowhere.reasons == ("found nowhere",)
+    first = find(finder, 0.1, at(0.1))
+    assert first.state is TrackState.STARTING and first.T_map_base is None
+    assert first.reasons == ("confirming 1 of 2",) and finder.T_map_odom is None
+    contradicts = find(finder, 0.2, at(40.0))
+    assert contradicts.state is TrackState.STARTING and not contradicts.accepted
+    agrees = find(finder, 0.3, at(40.1))
+    assert agrees.state is TrackState.TRACKING and agrees.accepted and not finder.wants_pose
+    assert not finder.predict(SECOND + 4 * SECOND // 10).anywhere
+
+
+def test_carried_away_it_is_found_again_and_nothing_wrong_is_said_meanwhile(finder):
+    finder.set_pose(SECOND, at(0.0), TIGHT)
+    for k in range(1, 4):
+        step(finder, k / 10, right)
+    assert finder.state is TrackState.TRACKING
+    rejected = GATES.max_doubts
+    for k in range(4, 4 + rejected):  # somebody carries the robot 100 m away
+        far = step(finder, k / 10, lambda p: good(at(100.0), p.place.T_map_base))
+        assert far.state is TrackState.COASTING and abs(far.T_map_base[0, 3] - k / 10) < 0.01
+    first = find(finder, 1.0, at(100.0))
+    assert first.state is TrackState.COASTING and first.T_map_base[0, 3] < 2
+    second = find(finder, 1.1, at(100.1))
+    assert second.accepted and abs(second.T_map_base[0, 3] - 100.1) < 0.01
+
+
+def test_lost_it_looks_everywhere_and_a_pose_that_is_given_comes_first(finder):
+    finder.set_pose(SECOND, at(0.0), TIGHT)
+    assert not finder.predict(SECOND).anywhere, "somebody said where it is"
+    assert finder.advance(SECOND + 15 * SECOND) is TrackState.LOST
+    prediction = finder.predict(SECOND + 15 * SECOND)
+    assert prediction.anywhere and prediction.place is not None, "the carried pose is tried, too"

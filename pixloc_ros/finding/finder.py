@@ -1,0 +1,120 @@
+"""Poses that an image may have been taken from: similar keyframes, matches with theirs, PnP."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from pixloc_ros.core.errors import MissingPackage
+from pixloc_ros.core.frame import Frame
+from pixloc_ros.core.geometry import transforms
+from pixloc_ros.finding.keypoints import MISSING, PACKAGES, Matcher
+from pixloc_ros.finding.places import Places
+
+
+@dataclass(frozen=True)
+class FinderConfig:
+    """references: keyframes that an image is compared with, at most. enough: matches that agree
+    with one pose, from which on no further keyframe is looked at; fewest: that a pose needs.
+    reach: keyframes so close together (m) are one place, whose matches are taken together; also
+    how far from a keyframe an image of it may be taken. max_error: of a match that agrees (px).
+    std_m, std_deg: how far off a pose is taken to be, on each axis.
+    """
+
+    references: int = 10
+    enough: int = 100
+    fewest: int = 12
+    reach: float = 25.0
+    max_error: float = 8.0
+    std_m: float = 0.25
+    std_deg: float = 1.0
+
+
+@dataclass
+class _Place:
+    """Matches with keyframes that lie together, and the best pose for them."""
+
+    position: np.ndarray
+    rays: list[np.ndarray] = field(default_factory=list)
+    points: list[np.ndarray] = field(default_factory=list)
+    T_map_cam: np.ndarray | None = None
+    inliers: int = 0
+
+
+class Finder:
+    """Finds images in the whole map. Used by one thread at a time.
+
+    covariance: (6, 6) in ROS order of every pose found. Raises MissingPackage.
+    """
+
+    def __init__(
+        self,
+        places: Places,
+        config: FinderConfig = FinderConfig(),
+        device: torch.device | str = "cpu",
+    ) -> None:
+        try:
+            import poselib
+        except ImportError as error:
+            raise MissingPackage(MISSING.format(error.name, PACKAGES)) from error
+        self.places, self.config = places, config
+        self._matcher, self._pnp = Matcher(device), poselib.estimate_absolute_pose
+        std = np.repeat([config.std_m, math.radians(config.std_deg)], 3)
+        self.covariance = np.diag(std**2)
+
+    def find(
+        self,
+        frame: Frame,
+        prior: tuple[np.ndarray, np.ndarray] | None = None,
+        among: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """T_map_base (P, 4, 4) that the image may have been taken from, most matches first.
+
+        prior: T_map_base (4, 4) and covariance (6, 6), which keep the search near. among: (M,) bool
+        of the keyframes that may be used.
+        """
+        config, places = self.config, self.places
+        if prior is not None:
+            T_map_cam, std = prior[0] @ frame.T_base_cam, np.sqrt(np.diag(prior[1])[:3].max())
+            near = places.within(T_map_cam[:3, 3], config.reach + 3 * std)
+            among = near if among is None else near & among
+        seen = self._matcher.look(frame.image)
+        rays = frame.camera.rays(torch.from_numpy(seen.xy).float()).double().numpy()
+        found: list[_Place] = []
+        for row in places.ranking(seen, config.references, among):
+            landmarks = places.landmarks(row)
+            matches = self._matcher.match(landmarks.keypoints, seen)
+            place = self._place(found, places.position(row))
+            place.rays.append(rays[matches[:, 1]])
+            place.points.append(landmarks.points[matches[:, 0]])
+            self._solve(place, float(frame.camera.f.mean()))
+            if place.inliers >= config.enough:
+                break
+        found = [place for place in found if place.inliers >= config.fewest]
+        found.sort(key=lambda place: -place.inliers)
+        T_cam_base = transforms.inverse(frame.T_base_cam)
+        poses = [place.T_map_cam @ T_cam_base for place in found]
+        return np.stack(poses) if poses else np.zeros((0, 4, 4))
+
+    def _place(self, found: list[_Place], position: np.ndarray) -> _Place:
+        """The place that a keyframe belongs to; a new one if it lies alone."""
+        for place in found:
+            if np.linalg.norm(place.position - position) <= self.config.reach:
+                return place
+        found.append(_Place(position))
+        return found[-1]
+
+    def _solve(self, place: _Place, focal: float) -> None:
+        """Robust PnP (LO-RANSAC of poselib) over all matches of a place so far."""
+        rays, points = np.concatenate(place.rays), np.concatenate(place.points)
+        if len(rays) < self.config.fewest:
+            return
+        camera = {"model": "SIMPLE_PINHOLE", "width": 0, "height": 0, "params": [focal, 0.0, 0.0]}
+        pixels = focal * rays[:, :2] / rays[:, 2:]
+        options = {"max_reproj_error": self.config.max_error}
+        pose, report = self._pnp(pixels, points, camera, options, {})
+        place.inliers = int(report["num_inliers"])
+        place.T_map_cam = transforms.inverse(transforms.from_Rt(pose.R, pose.t))
