@@ -56,7 +56,7 @@ def test_it_holds_everything(wheel: Path, repository: Path):
     assert "package.xml" in data
     needed = {line.split(">")[0].split(";")[0] for line in metadata.get_all("Requires-Dist")}
     assert {"numpy", "rosbags"} <= needed and "torch" not in needed
-    assert set(metadata.get_all("Provides-Extra")) == {"robotcar", "test", "train"}
+    assert set(metadata.get_all("Provides-Extra")) == {"places", "robotcar", "test", "train"}
 
 
 def test_it_works_where_it_is_installed(wheel: Path, tmp_path: Path):

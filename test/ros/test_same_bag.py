@@ -104,7 +104,7 @@ def live_frames(bag: Path, monkeypatch, rectified: bool):
         asked.append((frame_id, stamp_ns))
         return T_BODY_OPTICAL
 
-    def keep(localizer, tracker, frame, with_view):
+    def keep(localizer, tracker, frame, with_view, finder):
         frames.append(frame)
 
     def decoded(topic):
