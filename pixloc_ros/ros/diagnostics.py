@@ -162,10 +162,23 @@ def timing_status(name: str, statistics: Statistics, busy_s: float, now: float) 
 
 
 def tf_status(
-    name: str, broadcasting: bool, sent: bool, other_sender: str | None
+    name: str,
+    broadcasting: bool,
+    sent: bool,
+    other_sender: str | None,
+    odom_frame: str,
+    expected_frame: str,
 ) -> DiagnosticStatus:
-    """map -> odom: whether it is sent, and whether somebody else sends it too."""
-    values = dict(tf_broadcast=broadcasting, sending=sent, other_sender=other_sender or "none")
+    """map -> odom: whether it is sent, and whether somebody else sends it too.
+
+    odom_frame: what the odometry calls its frame. expected_frame: what the parameter calls it.
+    """
+    values = dict(
+        tf_broadcast=broadcasting,
+        sending=sent,
+        odom_frame=odom_frame,
+        other_sender=other_sender or "none",
+    )
     if other_sender and broadcasting:
         return _status(
             name,
@@ -174,7 +187,13 @@ def tf_status(
             f"({other_sender}); stop it or set tf_broadcast to false",
             **values,
         )
-    return _status(name, OK, "sending" if sent else "not sending", **values)
+    message = "sending" if sent else "not sending"
+    if broadcasting and odom_frame != expected_frame:
+        message += (
+            f"; odometry is in the frame '{odom_frame}', odom_frame_id says '{expected_frame}'"
+        )
+        return _status(name, WARN, message, **values)
+    return _status(name, OK, message, **values)
 
 
 def _status(name: str, level: bytes, message: str, **values) -> DiagnosticStatus:

@@ -50,9 +50,9 @@ class NodeParameters:
     name, a checkpoint folder or an official .tar file; it must be the one the map was built with.
     device: where the network runs: auto, cpu, cuda or cuda:N. autostart: configure and activate at
     start; false leaves that to a lifecycle manager. global_frame_id: the map frame.
-    odom_frame_id: the frame of the odometry. base_frame_id: the robot's frame, whose pose is
-    estimated. base_to_camera: camera optical frame in the base frame as x, y, z, qx, qy, qz, qw
-    (m); empty takes it from tf at the stamp of each image. tf_broadcast: send the transform
+    odom_frame_id: the frame of odometry that names none. base_frame_id: the robot's frame, whose
+    pose is estimated. base_to_camera: camera optical frame in the base frame as x, y, z, qx, qy,
+    qz, qw (m); empty takes it from tf at the stamp of each image. tf_broadcast: send the transform
     global_frame_id -> odom_frame_id. tf_rate: how often it is sent (Hz), whether or not images
     come. transform_tolerance: how far (s) it is post-dated, so that others may use it meanwhile.
     fused_with_odometry: ~/pose and ~/odometry go to a filter that fuses the same odometry: they

@@ -26,6 +26,7 @@ from pixloc_ros.messages.poses import from_numbers, from_xyz_rpy, pose_of, start
 from pixloc_ros.ros import diagnostics
 from pixloc_ros.ros.conversions import matrix_to_transform
 from pixloc_ros.ros.inputs import Input, sensor_qos
+from pixloc_ros.ros.odometry import BaseOdometry
 from pixloc_ros.ros.outputs import Outputs
 from pixloc_ros.ros.parameters import NodeParameters
 from pixloc_ros.ros.pipeline import FramePipeline, Job, Outcome
@@ -65,6 +66,7 @@ class Session:
         self._asked_at = -np.inf
         self._timeline = Timeline()
         self._odd: deque = deque(maxlen=AGREED)  # messages with a bad stamp, and who takes them
+        self._odometry = BaseOdometry(tree, parameters.base_frame_id)
         self._start_over()
         self._outcomes: deque[Outcome | Exception] = deque()
         self._guard = node.create_guard_condition(self._take_outcomes)
@@ -202,8 +204,8 @@ class Session:
         other_sender = self._tree.other_sender()
         if p.tf_broadcast and other_sender:
             self._node.get_logger().error(
-                f"{p.global_frame_id} -> {p.odom_frame_id} is sent by {other_sender} too: the "
-                "robot will jump between both; stop it or set tf_broadcast to false",
+                f"{p.global_frame_id} -> {self._tree.odom_frame} is sent by {other_sender} too: "
+                "the robot will jump between both; stop it or set tf_broadcast to false",
                 throttle_duration_sec=10.0,
             )
         return [
@@ -225,6 +227,8 @@ class Session:
                 p.tf_broadcast,
                 p.tf_broadcast and self._tracker.T_map_odom is not None,
                 other_sender,
+                self._tree.odom_frame,
+                p.odom_frame_id,
             ),
         ]
 
@@ -235,7 +239,7 @@ class Session:
         self._tree.clear()
         self._outputs.clear_path()
         self._said_state = TrackState.UNINITIALIZED
-        self._odometry: Odometry | None = None
+        self._odometry.newest = None
         self._heard_at = 0, 0.0  # when it came: the node's clock (ns) and the steady one (s)
         self._start_pose_due = self._parameters.set_initial_pose
 
@@ -270,11 +274,12 @@ class Session:
             self._inputs["odom"].refuse("messages out of order")
             return
         try:
-            self._tracker.odometry.add(stamp_ns, pose_of(message.pose.pose))
+            self._tracker.odometry.add(stamp_ns, self._odometry.pose_of(message))
         except DataError as error:
+            if str(error) != self._inputs["odom"].last_refusal:
+                self._node.get_logger().warning(f"odometry refused: {error}")
             self._inputs["odom"].refuse(str(error))
             return
-        self._odometry = message
         self._heard_at = self._now_ns(), time.monotonic()
         if self._start_pose_due:
             self._start_pose_due = False
@@ -331,7 +336,7 @@ class Session:
             self._publish(outcome, outcome.result)
 
     def _publish(self, outcome: Outcome, result: FrameResult) -> None:
-        self._outputs.publish_result(result, self._odometry)
+        self._outputs.publish_result(result, self._odometry.twist())
         latency_s = (self._now_ns() - outcome.stamp_ns) * 1e-9
         self._statistics.add(result, latency_s, time.monotonic())
         if outcome.picture is not None:
@@ -366,8 +371,8 @@ class Session:
 
     def _on_timer(self) -> None:
         """Time goes on, whoever is silent; map -> odom is sent while it is known."""
-        if self._odometry is not None:
-            self._tracker.advance(stamp_of(self._odometry) + self._since_odometry_ns())
+        if self._odometry.newest is not None:
+            self._tracker.advance(stamp_of(self._odometry.newest) + self._since_odometry_ns())
             self._say_state()
         T_map_odom, now_ns = self._tracker.T_map_odom, self._now_ns()
         if self._parameters.tf_broadcast and T_map_odom is not None and now_ns > 0:

@@ -42,10 +42,14 @@ def localizer(map_path, **parameters) -> LocalizerNode:
 class Robot(Node):
     """Sends what the localizer wants; keeps what it says."""
 
-    def __init__(self, drive, compressed: bool = False, image_qos=10):
+    def __init__(
+        self, drive, compressed: bool = False, image_qos=10, odom="odom", child="base_link"
+    ):
         super().__init__("robot")
         self.drive = drive
         self.compressed = compressed
+        self.odom_frame, self.child_frame = odom, child
+        self.T_base_child = np.eye(4)  # what odometry states the pose of
         self.poses: list[PoseWithCovarianceStamped] = []
         self.transforms: list[TransformStamped] = []
         self.status: dict = {}
@@ -99,8 +103,10 @@ class Robot(Node):
             if track.stamps_ns[i] > until_ns + 25_000_000:
                 break
             stamp_ns = int(track.stamps_ns[i])
-            message = Odometry(header=c.header(stamp_ns, "odom"), child_frame_id="base_link")
-            message.pose.pose = c.matrix_to_pose(track.T_odom_base[i])
+            message = Odometry(
+                header=c.header(stamp_ns, self.odom_frame), child_frame_id=self.child_frame
+            )
+            message.pose.pose = c.matrix_to_pose(track.T_odom_base[i] @ self.T_base_child)
             message.twist.twist.linear.x = 1.0
             self._odom.publish(message)
             self._sent_odometry = i

@@ -210,6 +210,42 @@ def test_a_jump_of_the_odometry_is_said_and_not_followed(running, until, room_dr
     assert robot.values("pose")["state"] == "tracking"
 
 
+def test_odometry_of_another_frame_is_that_of_the_base(running, until, room_drive):
+    """A visual odometry: the pose of its camera, away from the base, in a frame of its own."""
+    robot, _ = running({"odom": "vio", "child": "vio_camera"})
+    robot.T_base_child = from_xyz_rpy((-1.5, 0.4, 0.8, -math.pi / 2, 0.0, 2.0))
+    robot.send_odometry(int(room_drive.stamps_ns[0]))
+    assert until(lambda: robot.says("inputs", "'vio_camera', not of 'base_link'"))
+    assert int(robot.values("inputs")["odom.refused"]) > 0
+    robot.send_static("base_link", "vio_camera", robot.T_base_child)
+    robot.rewind()
+
+    def heard():
+        robot.send_pose(room_drive.T_map_base[0], int(room_drive.stamps_ns[0]))
+        robot.send_frame(0)
+        return until(lambda: robot.pose_at(0), 2)
+
+    assert until(heard)
+    odometry = []
+    robot.create_subscription(Odometry, "/localizer/odometry", odometry.append, 10)
+    track(robot, until, range(4, 33, 4))
+    for i in range(4, 33, 4):
+        metres, radians = error_of(robot, i)
+        assert metres < 0.06 and radians < 0.02
+    assert until(lambda: "odometry is in the frame 'vio'" in robot.status["localizer: tf"].message)
+    corrections = [t for t in robot.transforms if t.header.frame_id == "map"]
+    assert {t.child_frame_id for t in corrections} == {"vio"}
+    T_map_odom = transform_of(
+        next(t for t in corrections[::-1] if t.child_frame_id == "vio").transform
+    )
+    truth = room_drive.T_map_base[32] @ transforms.inverse(room_drive.odometry.T_odom_base[160])
+    assert transforms.pose_error(T_map_odom, truth)[0] < 0.1
+    # 1 m/s along the camera's x, in the base's axes
+    assert until(lambda: odometry)
+    twist = odometry[-1].twist.twist.linear
+    np.testing.assert_allclose((twist.x, twist.y, twist.z), robot.T_base_child[:3, 0], atol=1e-9)
+
+
 def test_the_debug_image_is_drawn_while_somebody_looks(running, graph, until, room_drive):
     robot, node = running(**start_at(room_drive))
     track(robot, until, [0, 1])
