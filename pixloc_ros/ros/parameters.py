@@ -63,9 +63,10 @@ class NodeParameters:
     <image>/compressed). image_is_rectified: the images are undistorted already, so camera_info's
     projection P holds and its distortion does not. reliability: of the image, camera_info and odom
     subscriptions: best_effort or reliable. input_timeout: a topic silent for longer (s) is
-    reported. odom_timeout: longest wait (s) for odometry, and tf, to reach the stamp of an image.
-    map_points_limit: most points in the latched cloud. path_spacing: a pose joins the path after
-    this distance (m). path_length: most poses in the path; the oldest go first.
+    reported. odom_timeout: longest wait (s) for odometry, and tf, to reach the stamp of an image;
+    odometry may be as late as that, and so are the poses then. map_points_limit: most points in the
+    latched cloud. path_spacing: a pose joins the path after this distance (m). path_length: most
+    poses in the path; the oldest go first.
     """
 
     map: str = ""
@@ -86,7 +87,7 @@ class NodeParameters:
     image_is_rectified: bool = False
     reliability: str = "best_effort"
     input_timeout: float = _within(5.0, 0.5, 600.0)
-    odom_timeout: float = _within(0.1, 0.0, 2.0)
+    odom_timeout: float = _within(0.6, 0.0, 2.0)
     map_points_limit: int = _within(100_000, 0, 10_000_000)
     path_spacing: float = _within(0.2, 0.0, 100.0)
     path_length: int = _within(2000, 0, 100_000)

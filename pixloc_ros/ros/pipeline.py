@@ -55,13 +55,11 @@ class FramePipeline:
         tracker: Tracker,
         extrinsics: Extrinsics,
         rectified: bool,
-        odom_timeout_s: float,
     ):
         self._localizer = localizer
         self._tracker = tracker
         self._extrinsics = extrinsics
         self._rectified = rectified
-        self._odom_timeout_s = odom_timeout_s
         self._camera_source: tuple | None = None
         self._camera = None
 
@@ -77,7 +75,6 @@ class FramePipeline:
             T_base_cam = self._extrinsics(frame_id, stamp_ns)
         except DataError as error:
             return Outcome(stamp_ns, bad_input=bad_input, problem=str(error))
-        self._tracker.odometry.wait_until(stamp_ns, self._odom_timeout_s)
         frame = Frame(stamp_ns, image, camera, T_base_cam)
         result = process_frame(self._localizer, self._tracker, frame, with_view=job.draw)
         picture = draw(image, result) if job.draw else None

@@ -32,6 +32,7 @@ from pixloc_ros.ros.parameters import NodeParameters
 from pixloc_ros.ros.pipeline import FramePipeline, Job, Outcome
 from pixloc_ros.ros.timeline import AGREED, Moment, Timeline
 from pixloc_ros.ros.transforms import TransformTree
+from pixloc_ros.ros.waiting import WaitingRoom
 from pixloc_ros.ros.worker import Worker
 
 # A pose stamped further ahead of the odometry than this comes from another clock.
@@ -42,6 +43,8 @@ BEHIND_S = 0.2
 BAD_STAMP = "a stamp that does not follow those before it"
 # How often a missing initial pose is asked for, seconds (as nav2_amcl does).
 ASK_PERIOD = 2.0
+# How often images are looked for that have waited long enough for odometry, seconds.
+LOOK_PERIOD = 0.05
 
 
 class Session:
@@ -67,6 +70,7 @@ class Session:
         self._timeline = Timeline()
         self._odd: deque = deque(maxlen=AGREED)  # messages with a bad stamp, and who takes them
         self._odometry = BaseOdometry(tree, parameters.base_frame_id)
+        self._waiting = WaitingRoom(tracker.odometry, parameters.odom_timeout)
         self._start_over()
         self._outcomes: deque[Outcome | Exception] = deque()
         self._guard = node.create_guard_condition(self._take_outcomes)
@@ -76,7 +80,6 @@ class Session:
                 tracker,
                 self._extrinsics,
                 parameters.image_is_rectified,
-                parameters.odom_timeout,
             ),
             self._deliver,
         )
@@ -116,8 +119,11 @@ class Session:
         }
         if parameters.tf_broadcast:
             tree.announce_map()
-        # Steady, because it must go on while simulated time jumps.
-        self._timer = node.create_timer(1.0 / parameters.tf_rate, self._on_timer, clock=steady)
+        # Steady, because they must go on while simulated time jumps.
+        self._timers = [
+            node.create_timer(1.0 / parameters.tf_rate, self._on_timer, clock=steady),
+            node.create_timer(LOOK_PERIOD, self._pass_on, clock=steady),
+        ]
 
     @property
     def topics(self) -> dict[str, str]:
@@ -128,7 +134,8 @@ class Session:
         """Unsubscribe and end the worker."""
         for item in self._inputs.values():
             item.destroy()
-        self._node.destroy_timer(self._timer)
+        for timer in self._timers:
+            self._node.destroy_timer(timer)
         if not self._worker.stop():
             self._node.get_logger().error("the worker did not end; its device seems to hang")
         self._node.destroy_guard_condition(self._guard)
@@ -177,6 +184,7 @@ class Session:
         self._node.get_logger().warning(f"{why}: starting over")
         self._statistics.resets += 1
         self._statistics.result = None
+        self._waiting.clear()
         self._worker.discard()
         self._outcomes.clear()
         self._start_over()
@@ -258,7 +266,14 @@ class Session:
             self.start_over("image stamps went backwards")
         self._image_offset_s = (self._now_ns() - stamp_ns) * 1e-9
         job = Job(message, self._info, draw=self._outputs.debug_wanted)
-        self._statistics.dropped += self._worker.submit(job)
+        self._statistics.dropped += self._waiting.add(job)
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Give the worker the newest image that odometry has reached."""
+        job, dropped = self._waiting.take()
+        if job is not None:
+            self._statistics.dropped += dropped + self._worker.submit(job)
 
     def _on_odometry(self, message: Odometry) -> None:
         stamp_ns, before_ns = stamp_of(message), self._tracker.odometry.newest_stamp()
@@ -289,6 +304,7 @@ class Session:
                 self._set_pose(round(start.stamp * 1e9) or stamp_ns, T, None)
             except DataError as error:
                 self._node.get_logger().error(f"the parameter initial_pose is not used: {error}")
+        self._pass_on()
 
     def _on_initial_pose(self, message: PoseWithCovarianceStamped) -> None:
         try:

@@ -197,6 +197,22 @@ def test_odometry_that_stops_is_said_and_one_late_message_is_not(running, until,
     assert node._tracker.T_map_odom is None
 
 
+def test_odometry_that_is_half_a_second_late_serves_every_image(running, until, room_drive):
+    robot, node = running(**start_at(room_drive))
+    node._session._waiting._timeout_s = 60.0  # a slow machine takes its time for five images
+    robot.send_odometry(int(room_drive.stamps_ns[0]))
+    send, robot.send_odometry = robot.send_odometry, lambda until_ns: robot.send_clock(until_ns)
+    for i in range(20):
+        robot.send_frame(i)
+        if i >= 5:
+            send(int(room_drive.stamps_ns[i - 5]))
+            assert until(lambda i=i: robot.pose_at(i - 5)), f"no pose for frame {i - 5}"
+            metres, radians = error_of(robot, i - 5)
+            assert metres < 0.06 and radians < 0.02
+    assert robot.pose_at(15) is None
+    assert robot.values("timing")["dropped"] == "0"
+
+
 def test_a_jump_of_the_odometry_is_said_and_not_followed(running, until, room_drive):
     robot, _node = running(**start_at(room_drive))
     track(robot, until, [0, 1])

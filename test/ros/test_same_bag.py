@@ -105,10 +105,6 @@ def live_frames(bag: Path, monkeypatch, rectified: bool):
     """What the node hands to the localizer for each image of the bag, and what it asks of tf."""
     frames, asked = [], []
 
-    class Tracker:
-        class odometry:
-            wait_until = staticmethod(lambda stamp_ns, timeout_s: None)
-
     def extrinsics(frame_id, stamp_ns):
         asked.append((frame_id, stamp_ns))
         return T_BODY_OPTICAL
@@ -117,7 +113,7 @@ def live_frames(bag: Path, monkeypatch, rectified: bool):
         frames.append(frame)
 
     monkeypatch.setattr(pipeline, "process_frame", keep)
-    run = FramePipeline(None, Tracker, extrinsics, rectified, 0.0)
+    run = FramePipeline(None, None, extrinsics, rectified)
     topic = BagReader(bag).first_present("/image", "/image/compressed")
     for image, info in zip(decoded(bag, topic), decoded(bag, "/camera_info")):
         outcome = run(Job(image, info))
