@@ -76,13 +76,18 @@ def lifecycle_status(name: str, state: str, error: str, map_text: str) -> Diagno
 
 
 def pose_status(
-    name: str, statistics: Statistics, state: TrackState, reason: str
+    name: str, statistics: Statistics, state: TrackState, reason: str, waits_for: str = ""
 ) -> DiagnosticStatus:
-    """How far the pose can be trusted, and why. state, reason: of the tracker."""
+    """How far the pose can be trusted, and why. state, reason: of the tracker. waits_for: what is
+    missing for a pose that was given."""
     result = statistics.result
     level, message = STATE_LEVELS[state], f"{state.value}: {reason}" if reason else state.value
     if state is TrackState.UNINITIALIZED:
-        message = "no initial pose: send initialpose, or set set_initial_pose"
+        message = (
+            f"the initial pose waits for {waits_for}"
+            if waits_for
+            else "no initial pose: send initialpose, or set set_initial_pose"
+        )
     elif state is TrackState.LOST:
         message = f"lost: send initialpose ({reason})"
     values = dict(

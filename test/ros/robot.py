@@ -17,6 +17,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tf2_msgs.msg import TFMessage
 
 from pixloc_ros.messages.headers import stamp_of
+from pixloc_ros.messages.poses import from_xyz_rpy
 from pixloc_ros.ros import conversions as c
 from pixloc_ros.ros.localizer_node import LocalizerNode
 
@@ -151,6 +152,13 @@ class Robot(Node):
     def send_pose(self, T: np.ndarray, stamp_ns: int, frame: str = "map", std: float = 0.1) -> None:
         """An initial pose."""
         self.initial_pose.publish(self.pose_message(T, stamp_ns, frame, std))
+
+    def click(self, T: np.ndarray, stamp_ns: int, frame: str = "map") -> None:
+        """An initial pose as rviz gives it: x, y and yaw."""
+        flat = from_xyz_rpy((*T[:2, 3], 0, 0, 0, np.arctan2(T[1, 0], T[0, 0])))
+        message = self.pose_message(flat, stamp_ns, frame)
+        message.pose.covariance = np.diag([0.25, 0.25, 0, 0, 0, 0.0685]).flatten()
+        self.initial_pose.publish(message)
 
     @staticmethod
     def pose_message(T, stamp_ns: int, frame: str = "map", std: float = 0.1):

@@ -403,6 +403,59 @@ def test_a_pose_older_than_all_odometry_is_refused_with_the_reason(running, unti
     track(robot, until, [1])
 
 
+def test_a_pose_from_rviz_stands_on_the_ground_of_the_map(running, until, room_drive):
+    """A base 30 m below the one that the map was taken with, and nose down."""
+    T_old_base = from_xyz_rpy((0, 0, -30.0, 0, 0.3, 0))
+    T_base_cam = transforms.inverse(T_old_base) @ room_drive.T_base_cam
+    quaternion, translation = transforms.to_quaternion(T_base_cam)
+    robot, node = running(base_to_camera=[float(v) for v in (*translation, *quaternion)])
+    robot.T_base_child = T_old_base
+    stamp = int(room_drive.stamps_ns[0])
+    robot.send_odometry(stamp)
+    truth = room_drive.T_map_base @ T_old_base
+
+    def clicked():
+        robot.click(truth[0], stamp)
+        return until(lambda: not node._tracker.wants_pose, 2)
+
+    assert until(clicked)
+    given = node._tracker._given
+    np.testing.assert_allclose(given.T_map_base[:3, 3], truth[0, :3, 3], atol=0.05)
+    assert transforms.pose_error(given.T_map_base, truth[0])[1] < 0.05
+    assert given.covariance[0, 0] == pytest.approx(0.25, rel=1e-3)
+    assert 0.2 <= math.sqrt(given.covariance[2, 2]) < 0.3
+    robot.send_frame(0)
+    track(robot, until, [1, 2])
+    assert transforms.pose_error(pose_of(robot.pose_at(2).pose.pose), truth[2])[0] < 0.06
+
+
+def test_a_pose_before_odometry_and_images_is_kept(running, until, room_drive):
+    robot, _ = running()
+    early = int(room_drive.stamps_ns[0]) - 900_000_000
+    robot.click(room_drive.T_map_base[0], early)
+    assert until(lambda: robot.says("pose", "waits for odometry", DiagnosticStatus.WARN))
+    robot.send_odometry(int(room_drive.stamps_ns[0]))
+    assert until(lambda: robot.says("pose", "waits for an image", DiagnosticStatus.WARN))
+    track(robot, until, [0, 1])
+    assert error_of(robot, 1)[0] < 0.06
+    assert robot.values("inputs")["initialpose.refused"] == "0"
+
+
+def test_a_pose_before_activation_is_kept(running, call, until, room_drive):
+    robot, node = running()
+
+    def go(step):
+        request = ChangeState.Request(transition=Transition(id=step))
+        return call(robot, ChangeState, "/localizer/change_state", request).success
+
+    assert go(Transition.TRANSITION_DEACTIVATE)
+    robot.click(room_drive.T_map_base[0], int(room_drive.stamps_ns[0]))
+    assert until(lambda: node._early_pose)
+    assert go(Transition.TRANSITION_ACTIVATE) and until(robot.ready)
+    track(robot, until, [0, 1])
+    assert error_of(robot, 1)[0] < 0.06
+
+
 def test_services_reset_and_set_pose(running, call, until, room_drive):
     robot, _ = running(**start_at(room_drive))
     track(robot, until, [0])
