@@ -23,7 +23,7 @@ Extrinsics = Callable[[str, int], np.ndarray]
 
 @dataclass(frozen=True)
 class Job:
-    """An image with the calibration known when it came; draw: somebody watches the debug image."""
+    """An image with its calibration; draw: somebody watches the debug image."""
 
     image: Image | CompressedImage
     info: CameraInfo | None

@@ -24,6 +24,7 @@ from pixloc_ros.core.tracker import FrameResult, Tracker, TrackState
 from pixloc_ros.messages.headers import camera_frame, stamp_of
 from pixloc_ros.messages.poses import from_numbers
 from pixloc_ros.ros import diagnostics
+from pixloc_ros.ros.calibrations import Calibrations
 from pixloc_ros.ros.conversions import matrix_to_transform
 from pixloc_ros.ros.inputs import Input, sensor_qos
 from pixloc_ros.ros.odometry import BaseOdometry
@@ -62,7 +63,7 @@ class Session:
         self._node, self._parameters, self._tracker = node, parameters, tracker
         self._tree, self._outputs = tree, outputs
         self._statistics = diagnostics.Statistics()
-        self._info: CameraInfo | None = None
+        self._calibrations = Calibrations()
         self._image_offset_s = float("nan")
         self._asked_at = -np.inf
         self._timeline = Timeline()
@@ -73,7 +74,7 @@ class Session:
             parameters, tracker, tree, localizer.map, self._mounting, node.get_logger().info
         )
         self._odometry = BaseOdometry(tree, parameters.base_frame_id)
-        self._waiting = WaitingRoom(tracker.odometry, parameters.odom_timeout)
+        self._waiting = WaitingRoom(self._is_ready, parameters.odom_timeout)
         self._start_over()
         self._outcomes: deque[Outcome | Exception] = deque()
         self._guard = node.create_guard_condition(self._take_outcomes)
@@ -100,7 +101,14 @@ class Session:
                     self._on_image,
                     newest,
                 ),
-                Input(node, "camera_info", CameraInfo, "camera_info", self._on_info, newest),
+                Input(
+                    node,
+                    "camera_info",
+                    CameraInfo,
+                    "camera_info",
+                    self._on_info,
+                    sensor_qos(parameters.reliability, 10),
+                ),
                 Input(
                     node,
                     "odom",
@@ -222,7 +230,8 @@ class Session:
         self._start_pose.start_over()
 
     def _on_info(self, message: CameraInfo) -> None:
-        self._info = message
+        self._calibrations.add(message)
+        self._pass_on()
 
     def _on_image(self, message: Image | CompressedImage) -> None:
         stamp_ns = stamp_of(message)
@@ -235,16 +244,27 @@ class Session:
         if moment is Moment.BEGINNING:
             self.start_over("image stamps went backwards")
         self._image_offset_s = (self._now_ns() - stamp_ns) * 1e-9
-        self._camera_frame = camera_frame(message, self._info)
+        self._calibrations.image_came(stamp_ns)
+        self._camera_frame = camera_frame(message, self._calibrations.of(stamp_ns))
         self._try_start(self._start_pose.go_on)
-        job = Job(message, self._info, draw=self._outputs.debug_wanted)
-        self._statistics.dropped += self._waiting.add(job)
+        self._statistics.dropped += self._waiting.add(message)
         self._pass_on()
 
+    def _is_ready(self, stamp_ns: int) -> bool:
+        """Whether odometry has reached an image, and its camera_info is here if it has one."""
+        reached_ns = self._tracker.odometry.newest_stamp()
+        return (
+            reached_ns is not None
+            and stamp_ns <= reached_ns
+            and not self._calibrations.is_coming(stamp_ns)
+        )
+
     def _pass_on(self) -> None:
-        """Give the worker the newest image that odometry has reached."""
-        job, dropped = self._waiting.take()
-        if job is not None:
+        """Give the worker the newest image that is ready."""
+        image, dropped = self._waiting.take()
+        if image is not None:
+            info = self._calibrations.of(stamp_of(image))
+            job = Job(image, info, draw=self._outputs.debug_wanted)
             self._statistics.dropped += dropped + self._worker.submit(job)
 
     def _on_odometry(self, message: Odometry) -> None:

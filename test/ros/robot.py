@@ -134,6 +134,16 @@ class Robot(Node):
     def send_frame(self, i: int, message=None) -> None:
         """Odometry up to frame i, the calibration, and the frame itself."""
         self.send_odometry(int(self.drive.stamps_ns[i]))
+        self.send_info(i)
+        time.sleep(0.05)
+        self.send_image(i, message)
+
+    def send_image(self, i: int, message=None) -> None:
+        """Frame i alone."""
+        self._image.publish(message or self.image(i))
+
+    def send_info(self, i: int, zoom: float = 1.0) -> None:
+        """The calibration of frame i, the focal lengths so many times as long."""
         width, height = (int(v) for v in self.drive.camera.size)
         (fx, fy), (cx, cy) = self.drive.camera.f.tolist(), self.drive.camera.c.tolist()
         self._info.publish(
@@ -143,11 +153,9 @@ class Robot(Node):
                 height=height,
                 distortion_model="plumb_bob",
                 d=[0.0] * 5,
-                k=[fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0],
+                k=[fx * zoom, 0.0, cx, 0.0, fy * zoom, cy, 0.0, 0.0, 1.0],
             )
         )
-        time.sleep(0.05)
-        self._image.publish(message or self.image(i))
 
     def send_pose(self, T: np.ndarray, stamp_ns: int, frame: str = "map", std: float = 0.1) -> None:
         """An initial pose."""

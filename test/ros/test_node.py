@@ -2,8 +2,10 @@
 
 import math
 import threading
+import time
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -260,6 +262,30 @@ def test_odometry_of_another_frame_is_that_of_the_base(running, until, room_driv
     assert until(lambda: odometry)
     twist = odometry[-1].twist.twist.linear
     np.testing.assert_allclose((twist.x, twist.y, twist.z), robot.T_base_child[:3, 0], atol=1e-9)
+
+
+def test_a_calibration_that_comes_after_its_image_goes_with_it(running, until, room_drive):
+    """A camera that zooms: every second image is twice as large, and so is its focal length."""
+    robot, _ = running(**start_at(room_drive))
+
+    def send(i):
+        zoom = 2.0 if i % 2 else 1.0
+        image = room_drive.image(i)
+        if zoom == 2.0:  # the middle, enlarged
+            height, width = image.shape[:2]
+            middle = image[height // 4 : height * 3 // 4, width // 4 : width * 3 // 4]
+            image = cv2.resize(middle, (width, height))
+        header = c.header(int(room_drive.stamps_ns[i]), "camera")
+        robot.send_odometry(int(room_drive.stamps_ns[i]))
+        robot.send_image(i, c.array_to_image(image, header))
+        time.sleep(0.05)
+        robot.send_info(i, zoom)
+
+    robot.send_info(0)
+    for i in range(8):
+        send(i)
+        assert until(lambda i=i: robot.pose_at(i)), f"no pose for frame {i}"
+    assert max(error_of(robot, i)[0] for i in range(2, 8)) < 0.06
 
 
 def test_the_debug_image_is_drawn_while_somebody_looks(running, graph, until, room_drive):

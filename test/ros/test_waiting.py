@@ -10,7 +10,6 @@ from sensor_msgs.msg import Image
 from pixloc_ros.core.tracker import OdometryBuffer
 from pixloc_ros.messages.headers import stamp_of
 from pixloc_ros.ros import conversions as c
-from pixloc_ros.ros.pipeline import Job
 from pixloc_ros.ros.waiting import ROOM, WaitingRoom
 
 MS = 1_000_000
@@ -21,18 +20,22 @@ class Scene:
 
     def __init__(self, timeout_s: float = 0.6):
         self.now, self.odometry = 0.0, OdometryBuffer()
-        self.room = WaitingRoom(self.odometry, timeout_s, lambda: self.now * 1e-3)
+        self.room = WaitingRoom(self.reached, timeout_s, lambda: self.now * 1e-3)
+
+    def reached(self, stamp_ns: int) -> bool:
+        newest_ns = self.odometry.newest_stamp()
+        return newest_ns is not None and stamp_ns <= newest_ns
 
     def image(self, stamp: int, now: float | None = None) -> int:
         self.now = stamp if now is None else now
-        return self.room.add(Job(Image(header=c.header(stamp * MS, "camera")), None))
+        return self.room.add(Image(header=c.header(stamp * MS, "camera")))
 
     def heard(self, stamp: int) -> None:
         self.odometry.add(stamp * MS, np.eye(4))
 
     def taken(self) -> tuple[int | None, int]:
-        job, dropped = self.room.take()
-        return (job and stamp_of(job.image) // MS), dropped
+        image, dropped = self.room.take()
+        return (image and stamp_of(image) // MS), dropped
 
 
 def test_odometry_half_a_second_late_serves_every_image():
