@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from pixloc_ros.cli.flags import add_network, add_rectified, add_settings, settings_of
+from pixloc_ros.cli.flags import add_bag, add_network, add_settings, settings_of
 from pixloc_ros.cli.map_info import print_summary
 from pixloc_ros.cli.support import progress_bar, run_command
 from pixloc_ros.core.errors import ConfigError, MissingPackage
@@ -72,7 +72,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         help="give the map places, where the packages for it are installed (extra 'places')",
     )
     drive = parser.add_argument_group("with --drive")
-    add_rectified(drive)
+    add_bag(drive)
     drive.add_argument("--every", type=int, default=1, metavar="N", help="use every N-th frame")
     drive.add_argument(
         "--spacing",
@@ -149,7 +149,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 
 def _chosen_frames(arguments: argparse.Namespace) -> Drive:
     """The frames to map, as files (those that are none yet are written beside the map)."""
-    drive = read_place(arguments.drive, arguments.image_is_rectified)
+    drive = read_place(arguments.drive, arguments.image_is_rectified, arguments.base_frame_id)
     drive = drive.subset(slice(None, None, arguments.every))
     if arguments.spacing > 0:
         drive = drive.subset(spaced(drive.T_map_cam, arguments.spacing))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from pixloc_ros.core.config import from_dict
+from pixloc_ros.datasets.bag_topics import BagFrames
 
 T = TypeVar("T")
 
@@ -50,7 +51,7 @@ def run_parser(prog: str, description: str | None) -> argparse.ArgumentParser:
     parser.add_argument(
         "--drive", required=True, help="rosbag2 folder, image folder, or folder:session"
     )
-    add_rectified(parser)
+    add_bag(parser)
     add_network(parser)
     add_odometry(parser)
     add_skip_every(parser)
@@ -86,10 +87,16 @@ def add_skip_every(parser) -> None:
     )
 
 
-def add_rectified(parser) -> None:
-    """`--image-is-rectified`, named as the node's parameter."""
+def add_bag(parser) -> None:
+    """What a bag does not say of itself, named as the node's parameters."""
     parser.add_argument(
         "--image-is-rectified",
         action="store_true",
         help="images of the bag are undistorted already: use P of camera_info, not K and D",
+    )
+    parser.add_argument(
+        "--base-frame-id",
+        metavar="FRAME",
+        default=BagFrames.base,
+        help="the robot's frame in the bag's /tf_static (default: %(default)s)",
     )

@@ -21,6 +21,7 @@ from pixloc_ros.core.localizer import Localizer
 from pixloc_ros.core.network import Checkpoint, load_checkpoint
 from pixloc_ros.core.process import Settings
 from pixloc_ros.core.progress import Progress
+from pixloc_ros.datasets.bag_topics import BagFrames
 from pixloc_ros.datasets.dead_reckoning import with_simulated_odometry
 from pixloc_ros.datasets.drive import Drive
 from pixloc_ros.datasets.place import read_place
@@ -42,13 +43,14 @@ def open_drive(
     skip_every: int = 0,
     seed: int = 0,
     rectified: bool = False,
+    base: str = BagFrames.base,
 ) -> Drive:
     """The drive at ``place`` (see ``datasets.place``) with odometry.
 
     odometry: "recorded", or "simulated" from the ground truth. skip_every: leave out the frames
-    0, n, 2n, ... (those a map was built from); 0 keeps all. rectified: see ``read_place``.
+    0, n, 2n, ... (those a map was built from); 0 keeps all. rectified, base: see ``read_place``.
     """
-    drive = read_place(place, rectified)
+    drive = read_place(place, rectified, base)
     if odometry == "simulated":
         drive = with_simulated_odometry(drive, seed=seed)
     elif drive.odometry is None:
@@ -81,6 +83,7 @@ def open_run(arguments: argparse.Namespace) -> tuple[Drive, Localizer, Settings]
         arguments.skip_every,
         arguments.seed,
         arguments.image_is_rectified,
+        arguments.base_frame_id,
     )
     network, feature_map, settings = open_map(
         arguments.map, arguments.checkpoint, arguments.config, arguments.device

@@ -138,15 +138,18 @@ def read_bag(
     topics: BagTopics = BagTopics(),
     T_base_cam: np.ndarray | None = None,
     rectified: bool = False,
+    base: str = BagFrames.base,
 ) -> Drive:
     """A recorded bag as a drive; images stay in the bag until they are asked for.
 
     Images, camera and stamps are those that the live node takes from the same messages.
 
-    The camera's mounting is the chain of /tf_static from the odometry's ``child_frame_id`` to the
-    image's ``frame_id`` unless ``T_base_cam`` (4, 4) is given. ``rectified``: the images are
-    undistorted already, so the camera is camera_info's P. ``T_map_base`` is the ground-truth topic,
-    where the bag has it, interpolated at the images; those that it does not cover are left out.
+    ``base``: the robot's frame, the node's ``base_frame_id``; odometry and ground truth that state
+    the pose of another ``child_frame_id`` are carried over along /tf_static. The camera's mounting
+    is the chain from there to the image's ``frame_id`` unless ``T_base_cam`` (4, 4) is given.
+    ``rectified``: the images are undistorted already, so the camera is camera_info's P.
+    ``T_map_base`` is the ground-truth topic, where the bag has it, interpolated at the images;
+    those that it does not cover are left out.
 
     Raises ``DataError`` for a folder that is no bag, for a missing topic, listing those there, and
     for a calibration that cannot be used.
@@ -161,14 +164,13 @@ def read_bag(
         camera = camera_of(info, width, height, rectified)
     except DataError as error:
         raise DataError(f"{bag.path}, topic {topics.camera_info}: {error}") from error
-    odom = bag.odometry(topics.odom)
+    odom = bag.odometry(topics.odom, base, topics.tf_static)
     if T_base_cam is None:
-        base = bag.first_message(topics.odom).child_frame_id
         mount = camera_frame(bag.first_message(image_topic), info)
         T_base_cam = bag.static_chain(topics.tf_static, base, mount)
     T_map_base = None
     if bag.has(topics.ground_truth):
-        truth = bag.odometry(topics.ground_truth)
+        truth = bag.odometry(topics.ground_truth, base, topics.tf_static)
         index = index[covered(truth.stamps_ns, index[:, 0], MAX_TRUTH_GAP_NS)]
         if len(index) == 0:
             raise DataError(f"{bag.path}: {topics.ground_truth} covers no image of {image_topic}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from pixloc_ros.core.geometry import transforms
 from pixloc_ros.datasets.drive import Odometry
 from pixloc_ros.messages.headers import frame_name, stamp_of, stamp_of_raw
 from pixloc_ros.messages.images import image_of
+from pixloc_ros.messages.odometry import base_pose_of
 from pixloc_ros.messages.poses import covariance_of, pose_of, transform_of, twist_of
 
 log = logging.getLogger(__name__)
@@ -55,6 +57,7 @@ class BagReader:
             self._reader.open()
         except (AnyReaderError, OSError, ValueError) as error:
             raise DataError(f"{self.path} cannot be read as a rosbag2 bag: {error}") from error
+        self._edges: dict[str, dict[str, dict[str, np.ndarray]]] = {}  # of tf topics
         self._connections: dict[str, list] = {}
         for connection in self._reader.connections:
             self._connections.setdefault(connection.topic, []).append(connection)
@@ -109,9 +112,10 @@ class BagReader:
                     raise DataError(f"{self.path}, {topic} at {stamp_ns} ns: {error}") from error
         raise DataError(f"image {stamp_ns} of {topic} vanished from {self.path}")
 
-    def odometry(self, topic: str) -> Odometry:
-        """The poses of an odometry topic."""
-        rows = self._by_stamp(topic, lambda m: pose_of(m.pose.pose))
+    def odometry(self, topic: str, base: str, tf_static: str) -> Odometry:
+        """The poses of the base that an odometry topic states, as the node understands it."""
+        mounting = functools.cache(lambda child: self.static_chain(tf_static, child, base))
+        rows = self._by_stamp(topic, lambda m: base_pose_of(m, base, mounting))
         return Odometry(np.array(list(rows), np.int64), np.stack(list(rows.values())))
 
     def stated_odometry(self, topic: str) -> StatedOdometry:
@@ -151,18 +155,7 @@ class BagReader:
 
     def static_chain(self, topic: str, base: str, camera: str) -> np.ndarray:
         """T_base_cam (4, 4) along the static transforms of the bag."""
-        edges: dict[str, dict[str, np.ndarray]] = {}
-        for message in self.messages(topic):
-            for entry in message.transforms:
-                parent, child = map(frame_name, (entry.header.frame_id, entry.child_frame_id))
-                try:
-                    T = transform_of(entry.transform)
-                except DataError as error:
-                    raise DataError(
-                        f"{self.path}, {topic}, from '{parent}' to '{child}': {error}"
-                    ) from error
-                edges.setdefault(parent, {})[child] = T
-                edges.setdefault(child, {})[parent] = transforms.inverse(T)
+        edges = self._static_edges(topic)
         base, camera = frame_name(base), frame_name(camera)
         chains, queue = {base: np.eye(4)}, [base]
         while queue:
@@ -177,3 +170,22 @@ class BagReader:
                 f"frames reached from '{base}': {', '.join(sorted(chains))}"
             )
         return chains[camera]
+
+    def _static_edges(self, topic: str) -> dict[str, dict[str, np.ndarray]]:
+        """T_a_b (4, 4) by the names of a and b, both ways, read once."""
+        if topic in self._edges:
+            return self._edges[topic]
+        edges: dict[str, dict[str, np.ndarray]] = {}
+        for message in self.messages(topic):
+            for entry in message.transforms:
+                parent, child = map(frame_name, (entry.header.frame_id, entry.child_frame_id))
+                try:
+                    T = transform_of(entry.transform)
+                except DataError as error:
+                    raise DataError(
+                        f"{self.path}, {topic}, from '{parent}' to '{child}': {error}"
+                    ) from error
+                edges.setdefault(parent, {})[child] = T
+                edges.setdefault(child, {})[parent] = transforms.inverse(T)
+        self._edges[topic] = edges
+        return edges

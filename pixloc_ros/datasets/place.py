@@ -6,25 +6,27 @@ from pathlib import Path
 
 from pixloc_ros.core.errors import DataError
 from pixloc_ros.datasets.bag import read_bag
-from pixloc_ros.datasets.bag_topics import BagTopics
+from pixloc_ros.datasets.bag_topics import BagFrames, BagTopics
 from pixloc_ros.datasets.drive import Drive
 from pixloc_ros.datasets.folder import read_drive
 from pixloc_ros.datasets.robotcar.bag import topics_of
 from pixloc_ros.datasets.robotcar.drive import is_robotcar, read_robotcar
 
 
-def read_place(place: str, rectified: bool = False) -> Drive:
+def read_place(place: str, rectified: bool = False, base: str = BagFrames.base) -> Drive:
     """The drive at `place`, of any kind that the package reads.
 
     A rosbag2 folder, or `folder:camera` for the topics `/<camera>/image_raw` and
     `/<camera>/camera_info` of one; a raw RobotCar drive, or `folder:camera`; an image folder, or
     `folder:session` of one. rectified: the images of a bag are undistorted already, as the node's
-    parameter `image_is_rectified` says. Raises DataError naming what is missing, or for images that
+    parameter `image_is_rectified` says. base: the robot's frame in a bag, as the node's parameter
+    `base_frame_id`. Raises DataError naming what is missing, or for images that
     are rectified in anything but a bag: what else is read has one camera only.
     """
     path, _, part = place.partition(":")
     if (Path(path) / "metadata.yaml").is_file():
-        return read_bag(path, topics_of(part) if part else BagTopics(), rectified=rectified)
+        topics = topics_of(part) if part else BagTopics()
+        return read_bag(path, topics, rectified=rectified, base=base)
     if rectified:
         raise DataError(
             f"{place} is no rosbag2 folder; only a bag's images can be rectified or not"

@@ -66,8 +66,8 @@ def covariance_of(values) -> np.ndarray:
 def start_covariance_of(values) -> np.ndarray | None:
     """(6, 6) of a pose that somebody sets, or None where it is left open (all zeros).
 
-    A planar tool such as rviz states x, y and yaw only; open directions get `OPEN_SIGMAS`. The rest
-    is held between `TIGHTEST_SIGMAS` and `WIDEST_SIGMAS`.
+    A planar tool such as rviz states x, y and yaw only; what is `left_open` gets `OPEN_SIGMAS`. The
+    rest is held between `TIGHTEST_SIGMAS` and `WIDEST_SIGMAS`.
     DataError: what `covariance_of` refuses, or a negative direction.
     """
     covariance = covariance_of(values)
@@ -83,6 +83,13 @@ def start_covariance_of(values) -> np.ndarray | None:
     correlation += LEAST_FREEDOM * (np.eye(6) - correlation)
     held = np.where(sigmas > 0, np.clip(sigmas, TIGHTEST_SIGMAS, WIDEST_SIGMAS), OPEN_SIGMAS)
     return held[:, None] * correlation * held
+
+
+def left_open(values) -> np.ndarray:
+    """(6,) True for directions without a variance of a covariance that has others: nobody stated
+    them, as rviz' z, roll and pitch. DataError: what `covariance_of` refuses."""
+    variances = np.diag(covariance_of(values))
+    return (variances == 0) & variances.any()
 
 
 def from_xyz_rpy(values: np.ndarray | Sequence[float]) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from builtin_interfaces.msg import Time
 from cv_bridge import CvBridge
-from geometry_msgs.msg import Pose, Transform
+from geometry_msgs.msg import Pose, Transform, TwistWithCovariance
 from sensor_msgs.msg import Image, PointCloud2, PointField
 from std_msgs.msg import Header
 
@@ -51,6 +51,14 @@ def matrix_to_transform(T: np.ndarray) -> Transform:
     t.x, t.y, t.z = map(float, translation)
     r.x, r.y, r.z, r.w = map(float, quaternion)
     return transform
+
+
+def numbers_to_twist(twist: np.ndarray, covariance: np.ndarray) -> TwistWithCovariance:
+    """Twist message of (6,) linear and angular, and a covariance (6, 6)."""
+    message = TwistWithCovariance(covariance=covariance.flatten())
+    linear, angular = message.twist.linear, message.twist.angular
+    linear.x, linear.y, linear.z, angular.x, angular.y, angular.z = map(float, twist)
+    return message
 
 
 def points_to_cloud(points: np.ndarray, cloud_header: Header) -> PointCloud2:

@@ -76,13 +76,18 @@ def lifecycle_status(name: str, state: str, error: str, map_text: str) -> Diagno
 
 
 def pose_status(
-    name: str, statistics: Statistics, state: TrackState, reason: str
+    name: str, statistics: Statistics, state: TrackState, reason: str, waits_for: str = ""
 ) -> DiagnosticStatus:
-    """How far the pose can be trusted, and why. state, reason: of the tracker."""
+    """How far the pose can be trusted, and why. state, reason: of the tracker. waits_for: what is
+    missing for a pose that was given."""
     result = statistics.result
     level, message = STATE_LEVELS[state], f"{state.value}: {reason}" if reason else state.value
     if state is TrackState.UNINITIALIZED:
-        message = "no initial pose: send initialpose, or set set_initial_pose"
+        message = (
+            f"the initial pose waits for {waits_for}"
+            if waits_for
+            else "no initial pose: send initialpose, or set set_initial_pose"
+        )
     elif state is TrackState.LOST:
         message = f"lost: send initialpose ({reason})"
     values = dict(
@@ -162,10 +167,23 @@ def timing_status(name: str, statistics: Statistics, busy_s: float, now: float) 
 
 
 def tf_status(
-    name: str, broadcasting: bool, sent: bool, other_sender: str | None
+    name: str,
+    broadcasting: bool,
+    sent: bool,
+    other_sender: str | None,
+    odom_frame: str,
+    expected_frame: str,
 ) -> DiagnosticStatus:
-    """map -> odom: whether it is sent, and whether somebody else sends it too."""
-    values = dict(tf_broadcast=broadcasting, sending=sent, other_sender=other_sender or "none")
+    """map -> odom: whether it is sent, and whether somebody else sends it too.
+
+    odom_frame: what the odometry calls its frame. expected_frame: what the parameter calls it.
+    """
+    values = dict(
+        tf_broadcast=broadcasting,
+        sending=sent,
+        odom_frame=odom_frame,
+        other_sender=other_sender or "none",
+    )
     if other_sender and broadcasting:
         return _status(
             name,
@@ -174,7 +192,13 @@ def tf_status(
             f"({other_sender}); stop it or set tf_broadcast to false",
             **values,
         )
-    return _status(name, OK, "sending" if sent else "not sending", **values)
+    message = "sending" if sent else "not sending"
+    if broadcasting and odom_frame != expected_frame:
+        message += (
+            f"; odometry is in the frame '{odom_frame}', odom_frame_id says '{expected_frame}'"
+        )
+        return _status(name, WARN, message, **values)
+    return _status(name, OK, message, **values)
 
 
 def _status(name: str, level: bytes, message: str, **values) -> DiagnosticStatus:

@@ -10,12 +10,14 @@ from dataclasses import replace
 
 import torch
 from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseWithCovarianceStamped
 from nav_msgs.srv import SetMap
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile
 from rclpy.utilities import remove_ros_args
 from std_srvs.srv import Trigger
 
@@ -26,6 +28,7 @@ from pixloc_ros.core.network import Checkpoint, load_checkpoint
 from pixloc_ros.core.tracker import Tracker
 from pixloc_ros.finding import Finder, Places
 from pixloc_ros.ros.diagnostics import lifecycle_status
+from pixloc_ros.ros.inputs import Input
 from pixloc_ros.ros.outputs import Outputs
 from pixloc_ros.ros.parameters import NodeParameters, declare_parameters, read_parameters
 from pixloc_ros.ros.runtime import NO_EVENTS, run_node
@@ -70,6 +73,17 @@ class LocalizerNode(LifecycleNode):
         self._tree: TransformTree | None = None
         self._outputs: Outputs | None = None
         self._session: Session | None = None
+        # Heard in every state, so that a pose given while the map is opened is not lost.
+        self._initial_pose = Input(
+            self,
+            "initialpose",
+            PoseWithCovarianceStamped,
+            "initialpose",
+            self._on_initial_pose,
+            QoSProfile(depth=5),
+            watched=False,
+        )
+        self._early_pose: PoseWithCovarianceStamped | None = None
         self._diagnostics = self.create_publisher(
             DiagnosticArray, "/diagnostics", 10, event_callbacks=NO_EVENTS
         )
@@ -126,6 +140,7 @@ class LocalizerNode(LifecycleNode):
                 self._tree,
                 self._outputs,
                 self._steady,
+                self._initial_pose,
                 self._finder,
             )
             self._outputs.publish_points(
@@ -136,6 +151,9 @@ class LocalizerNode(LifecycleNode):
             self.close()
             super().on_deactivate(state)
             raise
+        early, self._early_pose = self._early_pose, None
+        if early is not None:
+            self._session.take_initial_pose(early)
         topics = self._session.topics
         self.get_logger().info(
             f"active; images from {topics['image']}, odometry from {topics['odom']}"
@@ -212,6 +230,13 @@ class LocalizerNode(LifecycleNode):
     def _on_clock_jump(self, jump) -> None:
         if self._session is not None:
             self._session.clock_jumped_back()
+
+    def _on_initial_pose(self, message: PoseWithCovarianceStamped) -> None:
+        if self._session is None:
+            self._early_pose = message
+            self.get_logger().info("the initial pose waits until the node is active")
+        else:
+            self._session.take_initial_pose(message)
 
     def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.success = self._session is not None

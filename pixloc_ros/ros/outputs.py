@@ -6,7 +6,12 @@ import functools
 from collections import deque
 
 import numpy as np
-from geometry_msgs.msg import PoseStamped, PoseWithCovariance, PoseWithCovarianceStamped
+from geometry_msgs.msg import (
+    PoseStamped,
+    PoseWithCovariance,
+    PoseWithCovarianceStamped,
+    TwistWithCovariance,
+)
 from nav_msgs.msg import Odometry, Path
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -46,8 +51,8 @@ class Outputs:
         """True while somebody subscribes to the debug image."""
         return self._debug.get_subscription_count() > 0
 
-    def publish_result(self, result: FrameResult, last_odometry: Odometry | None) -> None:
-        """Pose, odometry and path of one frame. last_odometry: the input whose twist holds."""
+    def publish_result(self, result: FrameResult, twist: TwistWithCovariance | None) -> None:
+        """Pose, odometry and path of one frame. twist: of the base, where odometry states it."""
         if result.T_map_base is None or (self._image_alone and not result.accepted):
             return
         stamped = header(result.stamp_ns, self._global_frame)
@@ -57,8 +62,8 @@ class Outputs:
         )
         self._pose.publish(PoseWithCovarianceStamped(header=stamped, pose=pose))
         odometry = Odometry(header=stamped, child_frame_id=self._base_frame, pose=pose)
-        if last_odometry is not None:
-            odometry.twist = last_odometry.twist
+        if twist is not None:
+            odometry.twist = twist
         self._odometry.publish(odometry)
         if result.accepted:
             self._extend_path(PoseStamped(header=stamped, pose=pose.pose))

@@ -50,9 +50,9 @@ class NodeParameters:
     name, a checkpoint folder or an official .tar file; it must be the one the map was built with.
     device: where the network runs: auto, cpu, cuda or cuda:N. autostart: configure and activate at
     start; false leaves that to a lifecycle manager. global_frame_id: the map frame.
-    odom_frame_id: the frame of the odometry. base_frame_id: the robot's frame, whose pose is
-    estimated. base_to_camera: camera optical frame in the base frame as x, y, z, qx, qy, qz, qw
-    (m); empty takes it from tf at the stamp of each image. tf_broadcast: send the transform
+    odom_frame_id: the frame of odometry that names none. base_frame_id: the robot's frame, whose
+    pose is estimated. base_to_camera: camera optical frame in the base frame as x, y, z, qx, qy,
+    qz, qw (m); empty takes it from tf at the stamp of each image. tf_broadcast: send the transform
     global_frame_id -> odom_frame_id. tf_rate: how often it is sent (Hz), whether or not images
     come. transform_tolerance: how far (s) it is post-dated, so that others may use it meanwhile.
     fused_with_odometry: ~/pose and ~/odometry go to a filter that fuses the same odometry: they
@@ -65,9 +65,10 @@ class NodeParameters:
     <image>/compressed). image_is_rectified: the images are undistorted already, so camera_info's
     projection P holds and its distortion does not. reliability: of the image, camera_info and odom
     subscriptions: best_effort or reliable. input_timeout: a topic silent for longer (s) is
-    reported. odom_timeout: longest wait (s) for odometry, and tf, to reach the stamp of an image.
-    map_points_limit: most points in the latched cloud. path_spacing: a pose joins the path after
-    this distance (m). path_length: most poses in the path; the oldest go first.
+    reported. odom_timeout: longest wait (s) for odometry, and tf, to reach the stamp of an image;
+    odometry may be as late as that, and so are the poses then. map_points_limit: most points in the
+    latched cloud. path_spacing: a pose joins the path after this distance (m). path_length: most
+    poses in the path; the oldest go first.
     """
 
     map: str = ""
@@ -89,7 +90,7 @@ class NodeParameters:
     image_is_rectified: bool = False
     reliability: str = "best_effort"
     input_timeout: float = _within(5.0, 0.5, 600.0)
-    odom_timeout: float = _within(0.1, 0.0, 2.0)
+    odom_timeout: float = _within(0.6, 0.0, 2.0)
     map_points_limit: int = _within(100_000, 0, 10_000_000)
     path_spacing: float = _within(0.2, 0.0, 100.0)
     path_length: int = _within(2000, 0, 100_000)

@@ -23,7 +23,7 @@ Extrinsics = Callable[[str, int], np.ndarray]
 
 @dataclass(frozen=True)
 class Job:
-    """An image with the calibration known when it came; draw: somebody watches the debug image."""
+    """An image with its calibration; draw: somebody watches the debug image."""
 
     image: Image | CompressedImage
     info: CameraInfo | None
@@ -55,14 +55,12 @@ class FramePipeline:
         tracker: Tracker,
         extrinsics: Extrinsics,
         rectified: bool,
-        odom_timeout_s: float,
         finder: PlaceFinder | None = None,
     ):
         self._localizer = localizer
         self._tracker = tracker
         self._extrinsics = extrinsics
         self._rectified = rectified
-        self._odom_timeout_s = odom_timeout_s
         self._finder = finder
         self._camera_source: tuple | None = None
         self._camera = None
@@ -79,7 +77,6 @@ class FramePipeline:
             T_base_cam = self._extrinsics(frame_id, stamp_ns)
         except DataError as error:
             return Outcome(stamp_ns, bad_input=bad_input, problem=str(error))
-        self._tracker.odometry.wait_until(stamp_ns, self._odom_timeout_s)
         frame = Frame(stamp_ns, image, camera, T_base_cam)
         result = process_frame(self._localizer, self._tracker, frame, job.draw, self._finder)
         picture = draw(image, result) if job.draw else None

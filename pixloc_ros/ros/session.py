@@ -9,39 +9,41 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
 
 import numpy as np
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from nav_msgs.msg import Odometry
 from rclpy.clock import Clock
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from pixloc_ros.core.errors import DataError
 from pixloc_ros.core.localizer import Localizer
 from pixloc_ros.core.process import PlaceFinder
 from pixloc_ros.core.tracker import FrameResult, Tracker, TrackState
-from pixloc_ros.messages.headers import frame_name, stamp_of
-from pixloc_ros.messages.poses import from_numbers, from_xyz_rpy, pose_of, start_covariance_of
+from pixloc_ros.messages.headers import camera_frame, stamp_of
+from pixloc_ros.messages.poses import from_numbers
 from pixloc_ros.ros import diagnostics
+from pixloc_ros.ros.calibrations import Calibrations
 from pixloc_ros.ros.conversions import matrix_to_transform
 from pixloc_ros.ros.inputs import Input, sensor_qos
+from pixloc_ros.ros.odometry import BaseOdometry
 from pixloc_ros.ros.outputs import Outputs
 from pixloc_ros.ros.parameters import NodeParameters
 from pixloc_ros.ros.pipeline import FramePipeline, Job, Outcome
+from pixloc_ros.ros.start_pose import StartPose
 from pixloc_ros.ros.timeline import AGREED, Moment, Timeline
 from pixloc_ros.ros.transforms import TransformTree
+from pixloc_ros.ros.waiting import WaitingRoom
 from pixloc_ros.ros.worker import Worker
 
-# A pose stamped further ahead of the odometry than this comes from another clock.
-AHEAD_NS = 1_000_000_000
-# A pose may hold this long (s) before the oldest odometry; the robot is taken to have stood still.
-BEHIND_S = 0.2
 # Why an image or odometry is dropped whose time is not that of the others.
 BAD_STAMP = "a stamp that does not follow those before it"
 # How often a missing initial pose is asked for, seconds (as nav2_amcl does).
 ASK_PERIOD = 2.0
+# How often images are looked for that have waited long enough for odometry, seconds.
+LOOK_PERIOD = 0.05
 
 
 class Session:
@@ -57,16 +59,24 @@ class Session:
         tree: TransformTree,
         outputs: Outputs,
         steady: Clock,
+        initial_pose: Input,
         finder: PlaceFinder | None = None,
     ):
         self._node, self._parameters, self._tracker = node, parameters, tracker
         self._tree, self._outputs, self._finder = tree, outputs, finder
         self._statistics = diagnostics.Statistics()
-        self._info: CameraInfo | None = None
+        self._calibrations = Calibrations()
         self._image_offset_s = float("nan")
         self._asked_at = -np.inf
         self._timeline = Timeline()
         self._odd: deque = deque(maxlen=AGREED)  # messages with a bad stamp, and who takes them
+        self._camera_frame = ""
+        self._initial_pose = initial_pose
+        self._start_pose = StartPose(
+            parameters, tracker, tree, localizer.map, self._mounting, node.get_logger().info
+        )
+        self._odometry = BaseOdometry(tree, parameters.base_frame_id)
+        self._waiting = WaitingRoom(self._is_ready, parameters.odom_timeout)
         self._start_over()
         self._outcomes: deque[Outcome | Exception] = deque()
         self._guard = node.create_guard_condition(self._take_outcomes)
@@ -76,7 +86,6 @@ class Session:
                 tracker,
                 self._extrinsics,
                 parameters.image_is_rectified,
-                parameters.odom_timeout,
                 finder,
             ),
             self._deliver,
@@ -95,7 +104,14 @@ class Session:
                     self._on_image,
                     newest,
                 ),
-                Input(node, "camera_info", CameraInfo, "camera_info", self._on_info, newest),
+                Input(
+                    node,
+                    "camera_info",
+                    CameraInfo,
+                    "camera_info",
+                    self._on_info,
+                    sensor_qos(parameters.reliability, 10),
+                ),
                 Input(
                     node,
                     "odom",
@@ -104,21 +120,16 @@ class Session:
                     self._on_odometry,
                     sensor_qos(parameters.reliability, 50),
                 ),
-                Input(
-                    node,
-                    "initialpose",
-                    PoseWithCovarianceStamped,
-                    "initialpose",
-                    self._on_initial_pose,
-                    QoSProfile(depth=5),
-                    watched=False,
-                ),
+                initial_pose,
             )
         }
         if parameters.tf_broadcast:
             tree.announce_map()
-        # Steady, because it must go on while simulated time jumps.
-        self._timer = node.create_timer(1.0 / parameters.tf_rate, self._on_timer, clock=steady)
+        # Steady, because they must go on while simulated time jumps.
+        self._timers = [
+            node.create_timer(1.0 / parameters.tf_rate, self._on_timer, clock=steady),
+            node.create_timer(LOOK_PERIOD, self._pass_on, clock=steady),
+        ]
 
     @property
     def topics(self) -> dict[str, str]:
@@ -128,56 +139,29 @@ class Session:
     def close(self) -> None:
         """Unsubscribe and end the worker."""
         for item in self._inputs.values():
-            item.destroy()
-        self._node.destroy_timer(self._timer)
+            if item is not self._initial_pose:
+                item.destroy()
+        for timer in self._timers:
+            self._node.destroy_timer(timer)
         if not self._worker.stop():
             self._node.get_logger().error("the worker did not end; its device seems to hang")
         self._node.destroy_guard_condition(self._guard)
         self._tracker.reset()
 
     def set_pose(self, message: PoseWithCovarianceStamped) -> None:
-        """Take a pose in any frame that tf connects with the map; DataError if it cannot be used.
+        """See `StartPose.give`."""
+        self._start_pose.give(message)
 
-        It holds at its stamp, odometry carries it on. Stamp 0, or one that odometry is still far
-        from (another clock), means now: the newest odometry.
-        """
-        T = pose_of(message.pose.pose)
-        covariance = start_covariance_of(message.pose.covariance)
-        stamp_ns = stamp_of(message)
-        map_frame = self._parameters.global_frame_id
-        frame = frame_name(message.header.frame_id) or map_frame
-        if frame != map_frame:
-            T_map_frame = self._lookup_or_newest(map_frame, frame, stamp_ns)
-            T = T_map_frame @ T
-            if covariance is not None:
-                turn = np.kron(np.eye(2), T_map_frame[:3, :3])
-                covariance = turn @ covariance @ turn.T
-        newest_ns = self._tracker.odometry.newest_stamp()
-        if newest_ns is None:
-            raise DataError("there is no odometry yet that could carry the pose on")
-        if stamp_ns == 0 or stamp_ns > newest_ns + AHEAD_NS:
-            stamp_ns = newest_ns
-        self._set_pose(stamp_ns, T, covariance)
-        self._start_pose_due = False
-        x, y, z = T[:3, 3]
-        self._node.get_logger().info(f"initial pose set to ({x:.2f}, {y:.2f}, {z:.2f})")
-
-    def _set_pose(self, stamp_ns: int, T: np.ndarray, covariance: np.ndarray | None) -> None:
-        """Hand a pose to the tracker; DataError if odometry does not reach back to its stamp."""
-        oldest = self._tracker.odometry.first()
-        missing_s = (oldest.stamp_ns - stamp_ns) * 1e-9 if oldest else 0.0
-        if missing_s > BEHIND_S:
-            raise DataError(
-                f"it holds {missing_s:.2f} s before the oldest odometry, so that nobody knows how "
-                "the robot has moved since; give a newer pose, or start the localizer first"
-            )
-        self._tracker.set_pose(stamp_ns, T, covariance)
+    def take_initial_pose(self, message: PoseWithCovarianceStamped) -> None:
+        """As `set_pose`, from the topic: one that cannot be used is counted."""
+        self._try_start(lambda: self.set_pose(message))
 
     def start_over(self, why: str) -> None:
         """Forget what was said about an old time: the pose, odometry, tf and the path."""
         self._node.get_logger().warning(f"{why}: starting over")
         self._statistics.resets += 1
         self._statistics.result = None
+        self._waiting.clear()
         self._worker.discard()
         self._outcomes.clear()
         self._start_over()
@@ -205,13 +189,17 @@ class Session:
         other_sender = self._tree.other_sender()
         if p.tf_broadcast and other_sender:
             self._node.get_logger().error(
-                f"{p.global_frame_id} -> {p.odom_frame_id} is sent by {other_sender} too: the "
-                "robot will jump between both; stop it or set tf_broadcast to false",
+                f"{p.global_frame_id} -> {self._tree.odom_frame} is sent by {other_sender} too: "
+                "the robot will jump between both; stop it or set tf_broadcast to false",
                 throttle_duration_sec=10.0,
             )
         return [
             diagnostics.pose_status(
-                f"{name}: pose", statistics, self._tracker.state, self._tracker.reason
+                f"{name}: pose",
+                statistics,
+                self._tracker.state,
+                self._tracker.reason,
+                self._start_pose.waits_for,
             ),
             diagnostics.inputs_status(
                 f"{name}: inputs",
@@ -228,6 +216,8 @@ class Session:
                 p.tf_broadcast,
                 p.tf_broadcast and self._tracker.T_map_odom is not None,
                 other_sender,
+                self._tree.odom_frame,
+                p.odom_frame_id,
             ),
         ]
 
@@ -238,12 +228,13 @@ class Session:
         self._tree.clear()
         self._outputs.clear_path()
         self._said_state = TrackState.UNINITIALIZED
-        self._odometry: Odometry | None = None
+        self._odometry.newest = None
         self._heard_at = 0, 0.0  # when it came: the node's clock (ns) and the steady one (s)
-        self._start_pose_due = self._parameters.set_initial_pose
+        self._start_pose.start_over()
 
     def _on_info(self, message: CameraInfo) -> None:
-        self._info = message
+        self._calibrations.add(message)
+        self._pass_on()
 
     def _on_image(self, message: Image | CompressedImage) -> None:
         stamp_ns = stamp_of(message)
@@ -256,8 +247,28 @@ class Session:
         if moment is Moment.BEGINNING:
             self.start_over("image stamps went backwards")
         self._image_offset_s = (self._now_ns() - stamp_ns) * 1e-9
-        job = Job(message, self._info, draw=self._outputs.debug_wanted)
-        self._statistics.dropped += self._worker.submit(job)
+        self._calibrations.image_came(stamp_ns)
+        self._camera_frame = camera_frame(message, self._calibrations.of(stamp_ns))
+        self._try_start(self._start_pose.go_on)
+        self._statistics.dropped += self._waiting.add(message)
+        self._pass_on()
+
+    def _is_ready(self, stamp_ns: int) -> bool:
+        """Whether odometry has reached an image, and its camera_info is here if it has one."""
+        reached_ns = self._tracker.odometry.newest_stamp()
+        return (
+            reached_ns is not None
+            and stamp_ns <= reached_ns
+            and not self._calibrations.is_coming(stamp_ns)
+        )
+
+    def _pass_on(self) -> None:
+        """Give the worker the newest image that is ready."""
+        image, dropped = self._waiting.take()
+        if image is not None:
+            info = self._calibrations.of(stamp_of(image))
+            job = Job(image, info, draw=self._outputs.debug_wanted)
+            self._statistics.dropped += dropped + self._worker.submit(job)
 
     def _on_odometry(self, message: Odometry) -> None:
         stamp_ns, before_ns = stamp_of(message), self._tracker.odometry.newest_stamp()
@@ -273,42 +284,39 @@ class Session:
             self._inputs["odom"].refuse("messages out of order")
             return
         try:
-            self._tracker.odometry.add(stamp_ns, pose_of(message.pose.pose))
+            self._tracker.odometry.add(stamp_ns, self._odometry.pose_of(message))
         except DataError as error:
+            if str(error) != self._inputs["odom"].last_refusal:
+                self._node.get_logger().warning(f"odometry refused: {error}")
             self._inputs["odom"].refuse(str(error))
             return
-        self._odometry = message
         self._heard_at = self._now_ns(), time.monotonic()
-        if self._start_pose_due:
-            self._start_pose_due = False
-            start = self._parameters.initial_pose
-            T = from_xyz_rpy((start.x, start.y, start.z, start.roll, start.pitch, start.yaw))
-            try:
-                self._set_pose(round(start.stamp * 1e9) or stamp_ns, T, None)
-            except DataError as error:
-                self._node.get_logger().error(f"the parameter initial_pose is not used: {error}")
+        self._try_start(self._start_pose.go_on)
+        self._pass_on()
 
-    def _on_initial_pose(self, message: PoseWithCovarianceStamped) -> None:
+    def _try_start(self, action: Callable[[], None]) -> None:
         try:
-            self.set_pose(message)
+            action()
         except DataError as error:
             self._inputs["initialpose"].refuse(str(error))
             self._node.get_logger().warning(f"initialpose ignored: {error}")
 
-    def _lookup_or_newest(self, target: str, source: str, stamp_ns: int) -> np.ndarray:
-        try:
-            return self._tree.lookup(target, source, stamp_ns)
-        except DataError:
-            return self._tree.lookup(target, source, 0)
-
-    def _extrinsics(self, camera_frame: str, stamp_ns: int) -> np.ndarray:
-        """T_base_cam; on the worker's thread."""
+    def _extrinsics(self, frame: str, stamp_ns: int, wait: bool = True) -> np.ndarray:
+        """T_base_cam. wait: for tf to reach the stamp, which only the worker's thread may."""
         p = self._parameters
         if p.base_to_camera:
             return from_numbers(p.base_to_camera)
-        if not camera_frame:
+        if not frame:
             raise DataError("the image names no frame; set the parameter base_to_camera")
-        return self._tree.lookup(p.base_frame_id, camera_frame, stamp_ns, p.odom_timeout)
+        timeout_s = p.odom_timeout if wait else 0.0
+        return self._tree.lookup(p.base_frame_id, frame, stamp_ns, timeout_s)
+
+    def _mounting(self) -> np.ndarray | None:
+        """T_base_cam of the newest image, or None as long as nobody knows it."""
+        try:
+            return self._extrinsics(self._camera_frame, 0, wait=False)
+        except DataError:
+            return None
 
     # --------------------------------------------------------------------------- outputs
 
@@ -334,7 +342,7 @@ class Session:
             self._publish(outcome, outcome.result)
 
     def _publish(self, outcome: Outcome, result: FrameResult) -> None:
-        self._outputs.publish_result(result, self._odometry)
+        self._outputs.publish_result(result, self._odometry.twist())
         latency_s = (self._now_ns() - outcome.stamp_ns) * 1e-9
         self._statistics.add(result, latency_s, time.monotonic())
         if outcome.picture is not None:
@@ -345,7 +353,7 @@ class Session:
 
     def _ask_for_pose(self) -> None:
         now = time.monotonic()
-        if not self._start_pose_due and now - self._asked_at > ASK_PERIOD:
+        if not self._start_pose.expected and now - self._asked_at > ASK_PERIOD:
             self._asked_at = now
             self._node.get_logger().warning(
                 f"please set the initial pose (topic {self._inputs['initialpose'].topic})"
@@ -369,8 +377,8 @@ class Session:
 
     def _on_timer(self) -> None:
         """Time goes on, whoever is silent; map -> odom is sent while it is known."""
-        if self._odometry is not None:
-            self._tracker.advance(stamp_of(self._odometry) + self._since_odometry_ns())
+        if self._odometry.newest is not None:
+            self._tracker.advance(stamp_of(self._odometry.newest) + self._since_odometry_ns())
             self._say_state()
         T_map_odom, now_ns = self._tracker.T_map_odom, self._now_ns()
         if self._parameters.tf_broadcast and T_map_odom is not None and now_ns > 0:

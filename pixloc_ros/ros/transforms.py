@@ -30,7 +30,8 @@ class TransformTree:
 
     def __init__(self, node: Node, global_frame: str, odom_frame: str):
         self._node = node
-        self._global_frame, self._odom_frame = global_frame, odom_frame
+        self._global_frame = global_frame
+        self.odom_frame = odom_frame  # of the odometry heard; until then as the parameter says
         self._buffer = tf2_ros.Buffer()
         self._broadcaster = tf2_ros.TransformBroadcaster(node)
         self._static_broadcaster = tf2_ros.StaticTransformBroadcaster(node)
@@ -57,12 +58,22 @@ class TransformTree:
             ) from error
         return transform_of(found.transform)
 
+    def follow(self, odom_frame: str) -> None:
+        """The correction is that of an odometry in this frame ("": it does not say)."""
+        if odom_frame in ("", self.odom_frame):
+            return
+        self._node.get_logger().warning(
+            f"odometry is in the frame '{odom_frame}', not in '{self.odom_frame}': the correction "
+            f"is {self._global_frame} -> {odom_frame} (parameter odom_frame_id)"
+        )
+        self.odom_frame = odom_frame
+
     def send_correction(self, map_to_odom: Transform, stamp_ns: int) -> None:
         """Send map -> odom. Nothing is sent twice for a stamp (a paused simulation)."""
         if self._sent and self._sent[-1] == stamp_ns:
             return
         self._sent.append(stamp_ns)
-        self._broadcaster.sendTransform(self._stamped(map_to_odom, stamp_ns, self._odom_frame))
+        self._broadcaster.sendTransform(self._stamped(map_to_odom, stamp_ns, self.odom_frame))
 
     def announce_map(self) -> None:
         """Make the map frame known before there is a pose, so that rviz can show the map and offer
@@ -99,7 +110,7 @@ class TransformTree:
     def _on_tf(self, message: TFMessage) -> None:
         for transform in message.transforms:
             self._buffer.set_transform(transform, "tf")
-            if frame_name(transform.child_frame_id) == self._odom_frame:
+            if frame_name(transform.child_frame_id) == self.odom_frame:
                 foreign_parent = frame_name(transform.header.frame_id) != self._global_frame
                 if foreign_parent or stamp_of(transform) not in self._sent:
                     self._other_sender_at = time.monotonic()
@@ -107,5 +118,5 @@ class TransformTree:
     def _on_tf_static(self, message: TFMessage) -> None:
         for transform in message.transforms:
             self._buffer.set_transform_static(transform, "tf_static")
-            if frame_name(transform.child_frame_id) == self._odom_frame:
+            if frame_name(transform.child_frame_id) == self.odom_frame:
                 self._other_sender_at = np.inf  # latched, so it holds for good

@@ -13,7 +13,7 @@ from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.geometry.camera import Camera
 from pixloc_ros.datasets.bag import read_bag, write_bag
 from pixloc_ros.datasets.bag_reader import BagReader
-from pixloc_ros.datasets.bag_topics import BagTopics
+from pixloc_ros.datasets.bag_topics import BagFrames, BagTopics
 from pixloc_ros.datasets.dead_reckoning import interpolate_poses
 from pixloc_ros.datasets.drive import T_BODY_OPTICAL, Drive, Odometry
 from pixloc_ros.datasets.place import read_place
@@ -102,11 +102,12 @@ def test_rectified_images_take_the_projection(tmp_path):
         read_place(str(tmp_path), rectified=True)
 
 
-@pytest.mark.parametrize("flags", [[], ["--image-is-rectified"]])
+@pytest.mark.parametrize("flags", [[], ["--image-is-rectified", "--base-frame-id", "vehicle"]])
 def test_commands_that_read_bags_may_be_told_so(flags):
     for command, needed in ((evaluate, ["--map", "m"]), (build_map, ["--out", "m"])):
         arguments = command.parse(["--drive", "bag", *needed, *flags])
         assert arguments.image_is_rectified is bool(flags)
+        assert arguments.base_frame_id == ("vehicle" if flags else "base_link")
 
 
 def test_metadata_suits_ros2_bag_play(tmp_path):
@@ -181,6 +182,21 @@ def test_unreachable_camera_frame_is_named(tmp_path):
     path = write_bag(make_drive(), tmp_path / "bag")
     with pytest.raises(DataError, match="does not join 'base_link' to 'lidar'"):
         BagReader(path).static_chain("/tf_static", "base_link", "lidar")
+
+
+def test_odometry_and_truth_of_another_frame_are_those_of_the_base(tmp_path):
+    drive = make_drive()
+    path = write_bag(drive, tmp_path / "bag", frames=BagFrames(base="vehicle"))
+    with pytest.raises(DataError, match="'vehicle', not of 'base_link'.* to 'vehicle'"):
+        read_bag(path)
+    assert np.array_equal(read_place(str(path), base="vehicle").T_base_cam, drive.T_base_cam)
+    back = read_bag(path, base="camera")  # a robot that is its camera
+    for found, expected in (
+        (back.odometry.T_odom_base, drive.odometry.T_odom_base @ drive.T_base_cam),
+        (back.T_map_base, drive.T_map_base @ drive.T_base_cam),
+        (back.T_base_cam, np.eye(4)),
+    ):
+        np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
 def test_bad_requests(tmp_path):

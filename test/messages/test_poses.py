@@ -66,6 +66,9 @@ def covariance(read, matrix):
 def test_covariances_of_start_poses(read):
     planar = np.zeros((6, 6))
     planar[0, 0], planar[1, 1], planar[5, 5] = 0.25, 0.25, 0.0685
+    left_open = poses.left_open(covariance(read, planar))
+    assert left_open.tolist() == [False, False, True, True, True, False]
+    assert not poses.left_open(covariance(read, np.zeros((6, 6)))).any()
     matrix = poses.start_covariance_of(covariance(read, planar))
     assert np.linalg.eigvalsh(matrix).min() > 0 and matrix[0, 0] == 0.25
     assert matrix[2, 2] == 0.2**2 and matrix[3, 3] == pytest.approx(math.radians(2) ** 2)

@@ -17,6 +17,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tf2_msgs.msg import TFMessage
 
 from pixloc_ros.messages.headers import stamp_of
+from pixloc_ros.messages.poses import from_xyz_rpy
 from pixloc_ros.ros import conversions as c
 from pixloc_ros.ros.localizer_node import LocalizerNode
 
@@ -42,10 +43,14 @@ def localizer(map_path, **parameters) -> LocalizerNode:
 class Robot(Node):
     """Sends what the localizer wants; keeps what it says."""
 
-    def __init__(self, drive, compressed: bool = False, image_qos=10):
+    def __init__(
+        self, drive, compressed: bool = False, image_qos=10, odom="odom", child="base_link"
+    ):
         super().__init__("robot")
         self.drive = drive
         self.compressed = compressed
+        self.odom_frame, self.child_frame = odom, child
+        self.T_base_child = np.eye(4)  # what odometry states the pose of
         self.poses: list[PoseWithCovarianceStamped] = []
         self.transforms: list[TransformStamped] = []
         self.status: dict = {}
@@ -99,8 +104,10 @@ class Robot(Node):
             if track.stamps_ns[i] > until_ns + 25_000_000:
                 break
             stamp_ns = int(track.stamps_ns[i])
-            message = Odometry(header=c.header(stamp_ns, "odom"), child_frame_id="base_link")
-            message.pose.pose = c.matrix_to_pose(track.T_odom_base[i])
+            message = Odometry(
+                header=c.header(stamp_ns, self.odom_frame), child_frame_id=self.child_frame
+            )
+            message.pose.pose = c.matrix_to_pose(track.T_odom_base[i] @ self.T_base_child)
             message.twist.twist.linear.x = 1.0
             self._odom.publish(message)
             self._sent_odometry = i
@@ -127,6 +134,16 @@ class Robot(Node):
     def send_frame(self, i: int, message=None) -> None:
         """Odometry up to frame i, the calibration, and the frame itself."""
         self.send_odometry(int(self.drive.stamps_ns[i]))
+        self.send_info(i)
+        time.sleep(0.05)
+        self.send_image(i, message)
+
+    def send_image(self, i: int, message=None) -> None:
+        """Frame i alone."""
+        self._image.publish(message or self.image(i))
+
+    def send_info(self, i: int, zoom: float = 1.0) -> None:
+        """The calibration of frame i, the focal lengths so many times as long."""
         width, height = (int(v) for v in self.drive.camera.size)
         (fx, fy), (cx, cy) = self.drive.camera.f.tolist(), self.drive.camera.c.tolist()
         self._info.publish(
@@ -136,15 +153,20 @@ class Robot(Node):
                 height=height,
                 distortion_model="plumb_bob",
                 d=[0.0] * 5,
-                k=[fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0],
+                k=[fx * zoom, 0.0, cx, 0.0, fy * zoom, cy, 0.0, 0.0, 1.0],
             )
         )
-        time.sleep(0.05)
-        self._image.publish(message or self.image(i))
 
     def send_pose(self, T: np.ndarray, stamp_ns: int, frame: str = "map", std: float = 0.1) -> None:
         """An initial pose."""
         self.initial_pose.publish(self.pose_message(T, stamp_ns, frame, std))
+
+    def click(self, T: np.ndarray, stamp_ns: int, frame: str = "map") -> None:
+        """An initial pose as rviz gives it: x, y and yaw."""
+        flat = from_xyz_rpy((*T[:2, 3], 0, 0, 0, np.arctan2(T[1, 0], T[0, 0])))
+        message = self.pose_message(flat, stamp_ns, frame)
+        message.pose.covariance = np.diag([0.25, 0.25, 0, 0, 0, 0.0685]).flatten()
+        self.initial_pose.publish(message)
 
     @staticmethod
     def pose_message(T, stamp_ns: int, frame: str = "map", std: float = 0.1):

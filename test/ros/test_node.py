@@ -2,8 +2,10 @@
 
 import math
 import threading
+import time
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -197,6 +199,22 @@ def test_odometry_that_stops_is_said_and_one_late_message_is_not(running, until,
     assert node._tracker.T_map_odom is None
 
 
+def test_odometry_that_is_half_a_second_late_serves_every_image(running, until, room_drive):
+    robot, node = running(**start_at(room_drive))
+    node._session._waiting._timeout_s = 60.0  # a slow machine takes its time for five images
+    robot.send_odometry(int(room_drive.stamps_ns[0]))
+    send, robot.send_odometry = robot.send_odometry, lambda until_ns: robot.send_clock(until_ns)
+    for i in range(20):
+        robot.send_frame(i)
+        if i >= 5:
+            send(int(room_drive.stamps_ns[i - 5]))
+            assert until(lambda i=i: robot.pose_at(i - 5)), f"no pose for frame {i - 5}"
+            metres, radians = error_of(robot, i - 5)
+            assert metres < 0.06 and radians < 0.02
+    assert robot.pose_at(15) is None
+    assert robot.values("timing")["dropped"] == "0"
+
+
 def test_a_jump_of_the_odometry_is_said_and_not_followed(running, until, room_drive):
     robot, _node = running(**start_at(room_drive))
     track(robot, until, [0, 1])
@@ -208,6 +226,66 @@ def test_a_jump_of_the_odometry_is_said_and_not_followed(running, until, room_dr
     assert max(error_of(robot, i)[0] for i in (2, 3, 4)) < 0.06
     assert until(lambda: robot.says("pose", "check the odometry: jumped by", DiagnosticStatus.WARN))
     assert robot.values("pose")["state"] == "tracking"
+
+
+def test_odometry_of_another_frame_is_that_of_the_base(running, until, room_drive):
+    """A visual odometry: the pose of its camera, away from the base, in a frame of its own."""
+    robot, _ = running({"odom": "vio", "child": "vio_camera"})
+    robot.T_base_child = from_xyz_rpy((-1.5, 0.4, 0.8, -math.pi / 2, 0.0, 2.0))
+    robot.send_odometry(int(room_drive.stamps_ns[0]))
+    assert until(lambda: robot.says("inputs", "'vio_camera', not of 'base_link'"))
+    assert int(robot.values("inputs")["odom.refused"]) > 0
+    robot.send_static("base_link", "vio_camera", robot.T_base_child)
+    robot.rewind()
+
+    def heard():
+        robot.send_pose(room_drive.T_map_base[0], int(room_drive.stamps_ns[0]))
+        robot.send_frame(0)
+        return until(lambda: robot.pose_at(0), 2)
+
+    assert until(heard)
+    odometry = []
+    robot.create_subscription(Odometry, "/localizer/odometry", odometry.append, 10)
+    track(robot, until, range(4, 33, 4))
+    for i in range(4, 33, 4):
+        metres, radians = error_of(robot, i)
+        assert metres < 0.06 and radians < 0.02
+    assert until(lambda: "odometry is in the frame 'vio'" in robot.status["localizer: tf"].message)
+    corrections = [t for t in robot.transforms if t.header.frame_id == "map"]
+    assert {t.child_frame_id for t in corrections} == {"vio"}
+    T_map_odom = transform_of(
+        next(t for t in corrections[::-1] if t.child_frame_id == "vio").transform
+    )
+    truth = room_drive.T_map_base[32] @ transforms.inverse(room_drive.odometry.T_odom_base[160])
+    assert transforms.pose_error(T_map_odom, truth)[0] < 0.1
+    # 1 m/s along the camera's x, in the base's axes
+    assert until(lambda: odometry)
+    twist = odometry[-1].twist.twist.linear
+    np.testing.assert_allclose((twist.x, twist.y, twist.z), robot.T_base_child[:3, 0], atol=1e-9)
+
+
+def test_a_calibration_that_comes_after_its_image_goes_with_it(running, until, room_drive):
+    """A camera that zooms: every second image is twice as large, and so is its focal length."""
+    robot, _ = running(**start_at(room_drive))
+
+    def send(i):
+        zoom = 2.0 if i % 2 else 1.0
+        image = room_drive.image(i)
+        if zoom == 2.0:  # the middle, enlarged
+            height, width = image.shape[:2]
+            middle = image[height // 4 : height * 3 // 4, width // 4 : width * 3 // 4]
+            image = cv2.resize(middle, (width, height))
+        header = c.header(int(room_drive.stamps_ns[i]), "camera")
+        robot.send_odometry(int(room_drive.stamps_ns[i]))
+        robot.send_image(i, c.array_to_image(image, header))
+        time.sleep(0.05)
+        robot.send_info(i, zoom)
+
+    robot.send_info(0)
+    for i in range(8):
+        send(i)
+        assert until(lambda i=i: robot.pose_at(i)), f"no pose for frame {i}"
+    assert max(error_of(robot, i)[0] for i in range(2, 8)) < 0.06
 
 
 def test_the_debug_image_is_drawn_while_somebody_looks(running, graph, until, room_drive):
@@ -349,6 +427,59 @@ def test_a_pose_older_than_all_odometry_is_refused_with_the_reason(running, unti
     robot.send_pose(room_drive.T_map_base[0], int(room_drive.stamps_ns[0]))
     assert until(lambda: not node._tracker.wants_pose)
     track(robot, until, [1])
+
+
+def test_a_pose_from_rviz_stands_on_the_ground_of_the_map(running, until, room_drive):
+    """A base 30 m below the one that the map was taken with, and nose down."""
+    T_old_base = from_xyz_rpy((0, 0, -30.0, 0, 0.3, 0))
+    T_base_cam = transforms.inverse(T_old_base) @ room_drive.T_base_cam
+    quaternion, translation = transforms.to_quaternion(T_base_cam)
+    robot, node = running(base_to_camera=[float(v) for v in (*translation, *quaternion)])
+    robot.T_base_child = T_old_base
+    stamp = int(room_drive.stamps_ns[0])
+    robot.send_odometry(stamp)
+    truth = room_drive.T_map_base @ T_old_base
+
+    def clicked():
+        robot.click(truth[0], stamp)
+        return until(lambda: not node._tracker.wants_pose, 2)
+
+    assert until(clicked)
+    given = node._tracker._given
+    np.testing.assert_allclose(given.T_map_base[:3, 3], truth[0, :3, 3], atol=0.05)
+    assert transforms.pose_error(given.T_map_base, truth[0])[1] < 0.05
+    assert given.covariance[0, 0] == pytest.approx(0.25, rel=1e-3)
+    assert 0.2 <= math.sqrt(given.covariance[2, 2]) < 0.3
+    robot.send_frame(0)
+    track(robot, until, [1, 2])
+    assert transforms.pose_error(pose_of(robot.pose_at(2).pose.pose), truth[2])[0] < 0.06
+
+
+def test_a_pose_before_odometry_and_images_is_kept(running, until, room_drive):
+    robot, _ = running()
+    early = int(room_drive.stamps_ns[0]) - 900_000_000
+    robot.click(room_drive.T_map_base[0], early)
+    assert until(lambda: robot.says("pose", "waits for odometry", DiagnosticStatus.WARN))
+    robot.send_odometry(int(room_drive.stamps_ns[0]))
+    assert until(lambda: robot.says("pose", "waits for an image", DiagnosticStatus.WARN))
+    track(robot, until, [0, 1])
+    assert error_of(robot, 1)[0] < 0.06
+    assert robot.values("inputs")["initialpose.refused"] == "0"
+
+
+def test_a_pose_before_activation_is_kept(running, call, until, room_drive):
+    robot, node = running()
+
+    def go(step):
+        request = ChangeState.Request(transition=Transition(id=step))
+        return call(robot, ChangeState, "/localizer/change_state", request).success
+
+    assert go(Transition.TRANSITION_DEACTIVATE)
+    robot.click(room_drive.T_map_base[0], int(room_drive.stamps_ns[0]))
+    assert until(lambda: node._early_pose)
+    assert go(Transition.TRANSITION_ACTIVATE) and until(robot.ready)
+    track(robot, until, [0, 1])
+    assert error_of(robot, 1)[0] < 0.06
 
 
 def test_services_reset_and_set_pose(running, call, until, room_drive):

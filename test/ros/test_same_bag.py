@@ -21,6 +21,7 @@ from pixloc_ros.datasets.bag_reader import BagReader
 from pixloc_ros.datasets.bag_topics import Channel, add_channels, open_writer
 from pixloc_ros.datasets.drive import T_BODY_OPTICAL
 from pixloc_ros.ros import pipeline
+from pixloc_ros.ros.odometry import BaseOdometry
 from pixloc_ros.ros.pipeline import FramePipeline, Job
 
 RNG = np.random.default_rng(4)
@@ -54,7 +55,7 @@ def stamped(message, stamp_ns: int, frame_id: str):
     return message
 
 
-def write(path: Path, kind: str, frame_id: str, info_frame: str, changes: dict) -> Path:
+def write(path: Path, kind: str, frame_id: str, info_frame: str, changes: dict, child="") -> Path:
     """A bag of three images as some robot records them: slashes before frame ids, a bad message."""
     compressed = kind.startswith("compressed")
     channels = {
@@ -83,6 +84,7 @@ def write(path: Path, kind: str, frame_id: str, info_frame: str, changes: dict) 
         for i, stamp_ns in enumerate(STAMPS):
             pose = [float(i), 0, 0, 0, 0, 0, 2.0]  # a quaternion that is not normalised
             odometry = made.odometry(pose, zeros, np.zeros(6), zeros)
+            odometry.child_frame_id = child
             put("odom", stamp_ns, stamped(odometry, stamp_ns, "/odom"))
             bad = made.odometry([np.nan] * 7, zeros, np.zeros(6), zeros)
             put("odom", stamp_ns + 1, stamped(bad, stamp_ns + 1, "/odom"))
@@ -91,14 +93,17 @@ def write(path: Path, kind: str, frame_id: str, info_frame: str, changes: dict) 
     return path
 
 
+def decoded(bag: Path, topic: str):
+    """The messages of a topic as the node gets them."""
+    for _, msgtype, raw in BagReader(bag).raw_messages(topic):
+        package, _, name = msgtype.split("/")
+        kind = getattr(importlib.import_module(f"{package}.msg"), name)
+        yield deserialize_message(bytes(raw), kind)
+
+
 def live_frames(bag: Path, monkeypatch, rectified: bool):
     """What the node hands to the localizer for each image of the bag, and what it asks of tf."""
-    reader = BagReader(bag)
     frames, asked = [], []
-
-    class Tracker:
-        class odometry:
-            wait_until = staticmethod(lambda stamp_ns, timeout_s: None)
 
     def extrinsics(frame_id, stamp_ns):
         asked.append((frame_id, stamp_ns))
@@ -107,16 +112,10 @@ def live_frames(bag: Path, monkeypatch, rectified: bool):
     def keep(localizer, tracker, frame, with_view, finder):
         frames.append(frame)
 
-    def decoded(topic):
-        for _, msgtype, raw in reader.raw_messages(topic):
-            package, _, name = msgtype.split("/")
-            kind = getattr(importlib.import_module(f"{package}.msg"), name)
-            yield deserialize_message(bytes(raw), kind)
-
     monkeypatch.setattr(pipeline, "process_frame", keep)
-    run = FramePipeline(None, Tracker, extrinsics, rectified, 0.0)
-    topic = reader.first_present("/image", "/image/compressed")
-    for image, info in zip(decoded(topic), decoded("/camera_info")):
+    run = FramePipeline(None, None, extrinsics, rectified)
+    topic = BagReader(bag).first_present("/image", "/image/compressed")
+    for image, info in zip(decoded(bag, topic), decoded(bag, "/camera_info")):
         outcome = run(Job(image, info))
         if outcome.problem:
             raise DataError(outcome.problem)
@@ -148,6 +147,32 @@ def test_an_image_without_a_frame_is_in_that_of_its_camera_info(tmp_path, monkey
     _, asked = live_frames(bag, monkeypatch, False)
     assert {frame_id for frame_id, _ in asked} == {"lens"}
     np.testing.assert_allclose(read_bag(bag).T_base_cam, T_BODY_OPTICAL, atol=1e-12)
+
+
+@pytest.mark.parametrize("child", ["", "base_link", "/lens"])
+def test_both_hear_the_same_odometry(tmp_path, child):
+    """That of the base, also where a visual odometry tells the pose of its camera."""
+    bag = write(tmp_path / "bag", "mono16", "lens", "lens", WINDOW, child)
+
+    class Tree:
+        odom_frame = ""
+        lookup = staticmethod(
+            lambda *frames: BagReader(bag).static_chain("/tf_static", *frames[:2])
+        )
+
+        def follow(self, frame):
+            self.odom_frame = frame
+
+    tree = Tree()
+    live = BaseOdometry(tree, "base_link")
+    good = [m for m in decoded(bag, "/odom") if np.isfinite(m.pose.pose.position.x)]
+    poses = np.stack([live.pose_of(message) for message in good])
+    np.testing.assert_array_equal(read_bag(bag).odometry.T_odom_base, poses)
+    stated = np.stack([np.eye(4)] * 3)
+    stated[:, 0, 3] = [0, 1, 2]
+    T_child_base = transforms.inverse(T_BODY_OPTICAL) if child == "/lens" else np.eye(4)
+    np.testing.assert_allclose(poses, stated @ T_child_base, atol=1e-12)
+    assert tree.odom_frame == "odom" and live.newest is good[-1]
 
 
 @pytest.mark.parametrize(

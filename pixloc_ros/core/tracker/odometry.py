@@ -61,7 +61,7 @@ class OdometryBuffer:
         self._config = config
         self._samples: list[OdometrySample] = []
         self._piece: OdometrySample | None = None  # where the newest piece of the way begins
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._jump = 0, ""  # the newest: stamp, and how far
 
     def add(self, stamp_ns: int, T_odom_base: np.ndarray) -> bool:
@@ -71,7 +71,7 @@ class OdometryBuffer:
         """
         if not np.isfinite(T_odom_base).all():
             raise DataError("odometry holds NaN or infinity; the message is ignored")
-        with self._changed:
+        with self._lock:
             newest = self._samples[-1].stamp_ns if self._samples else stamp_ns - 1
             if stamp_ns == newest:
                 return True
@@ -80,12 +80,11 @@ class OdometryBuffer:
                 self._samples.clear()
             self._samples.append(self._measured(stamp_ns, np.asarray(T_odom_base, np.float64)))
             self._forget(stamp_ns - int(self._config.history * 1e9))
-            self._changed.notify_all()
             return forward
 
     def at(self, stamp_ns: int) -> OdometrySample | None:
         """Odometry at a stamp, or None where the buffer cannot tell."""
-        with self._changed:
+        with self._lock:
             samples = self._samples
             index = bisect.bisect_left(samples, stamp_ns, key=lambda sample: sample.stamp_ns)
             if index < len(samples) and samples[index].stamp_ns == stamp_ns:
@@ -121,19 +120,19 @@ class OdometryBuffer:
 
     def around(self, stamp_ns: int) -> tuple[OdometrySample | None, OdometrySample | None]:
         """The last pose before a stamp and the first one at it or after it, where there are any."""
-        with self._changed:
+        with self._lock:
             index = bisect.bisect_left(self._samples, stamp_ns, key=lambda sample: sample.stamp_ns)
             before, after = self._samples[:index][-1:], self._samples[index : index + 1]
             return next(iter(before), None), next(iter(after), None)
 
     def first(self) -> OdometrySample | None:
         """The oldest pose still held."""
-        with self._changed:
+        with self._lock:
             return self._samples[0] if self._samples else None
 
     def newest(self) -> OdometrySample | None:
         """The newest pose."""
-        with self._changed:
+        with self._lock:
             return self._samples[-1] if self._samples else None
 
     def newest_stamp(self) -> int | None:
@@ -141,16 +140,9 @@ class OdometryBuffer:
         newest = self.newest()
         return newest.stamp_ns if newest else None
 
-    def wait_until(self, stamp_ns: int, timeout_s: float) -> bool:
-        """Wait until odometry reaches the stamp; False if it did not within the timeout."""
-        with self._changed:
-            return self._changed.wait_for(
-                lambda: bool(self._samples) and self._samples[-1].stamp_ns >= stamp_ns, timeout_s
-            )
-
     def clear(self) -> None:
         """Forget everything."""
-        with self._changed:
+        with self._lock:
             self._samples.clear()
             self._jump = 0, ""
 

@@ -10,7 +10,7 @@ import numpy as np
 from pixloc_ros.core.errors import DataError
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.datasets.bag_reader import BagReader, StatedOdometry
-from pixloc_ros.datasets.bag_topics import BagTopics
+from pixloc_ros.datasets.bag_topics import BagFrames, BagTopics
 from pixloc_ros.datasets.dead_reckoning import interpolate_poses
 from pixloc_ros.evaluation.fusion.inputs import OdometryMessage, PoseMessage
 from pixloc_ros.evaluation.trajectory import read_live
@@ -94,7 +94,7 @@ def read_recording(
     known = reader.has(BagTopics.ground_truth)
     truth = track.stamps_ns[keep], track.poses[keep]
     if known:
-        stated = reader.odometry(BagTopics.ground_truth)
+        stated = reader.odometry(BagTopics.ground_truth, BagFrames.base, BagTopics.tf_static)
         truth = stated.stamps_ns, stated.T_odom_base
     latencies_ns = np.round(track.latencies_ms[keep] * rate * 1e6).astype(np.int64)
     return Recording(

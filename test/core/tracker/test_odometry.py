@@ -1,7 +1,4 @@
-"""The odometry buffer: interpolation, gaps, reversals, waiting."""
-
-import threading
-import time
+"""The odometry buffer: interpolation, gaps, reversals."""
 
 import numpy as np
 import pytest
@@ -64,14 +61,6 @@ def test_forgets_what_is_older_than_its_history():
     for i in range(40):
         buffer.add(i * 100 * MS, pose(i))
     assert buffer.first().stamp_ns == 2900 * MS
-
-
-def test_waits_for_odometry_from_another_thread(buffer):
-    assert not buffer.wait_until(1100 * MS, 0.02)
-    feeder = threading.Thread(target=lambda: (time.sleep(0.05), buffer.add(1100 * MS, pose(5.5))))
-    feeder.start()
-    assert buffer.wait_until(1100 * MS, 5.0)
-    feeder.join()
 
 
 def test_the_way_is_counted_along_it_and_noise_at_rest_is_none():
