@@ -76,20 +76,24 @@ def lifecycle_status(name: str, state: str, error: str, map_text: str) -> Diagno
 
 
 def pose_status(
-    name: str, statistics: Statistics, state: TrackState, reason: str, waits_for: str = ""
+    name: str,
+    statistics: Statistics,
+    state: TrackState,
+    reason: str,
+    waits_for: str = "",
+    finds_itself: bool = False,
 ) -> DiagnosticStatus:
     """How far the pose can be trusted, and why. state, reason: of the tracker. waits_for: what is
-    missing for a pose that was given."""
+    missing for a pose that was given. finds_itself: nobody has to give one."""
     result = statistics.result
     level, message = STATE_LEVELS[state], f"{state.value}: {reason}" if reason else state.value
-    if state is TrackState.UNINITIALIZED:
-        message = (
-            f"the initial pose waits for {waits_for}"
-            if waits_for
-            else "no initial pose: send initialpose, or set set_initial_pose"
-        )
+    if state is TrackState.UNINITIALIZED and waits_for:
+        message = f"the initial pose waits for {waits_for}"
+    elif state is TrackState.UNINITIALIZED and not finds_itself:
+        message = "no initial pose: send initialpose, or set set_initial_pose"
     elif state is TrackState.LOST:
-        message = f"lost: send initialpose ({reason})"
+        mend = "looking for itself in the whole map" if finds_itself else "send initialpose"
+        message = f"lost: {mend} ({reason})"
     values = dict(
         state=state.value,
         frames=statistics.processed,

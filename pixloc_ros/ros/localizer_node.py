@@ -91,6 +91,7 @@ class LocalizerNode(LifecycleNode):
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(1.0, self.publish_diagnostics, clock=self._steady)
         self.create_service(Trigger, "~/reset", self._on_reset)
+        self.create_service(Trigger, "~/relocalize", self._on_relocalize)
         self.create_service(SetMap, "~/set_pose", self._on_set_pose)
         self._jump_handle = self.get_clock().create_jump_callback(
             JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-BACKWARDS_NS)),
@@ -243,6 +244,18 @@ class LocalizerNode(LifecycleNode):
         response.message = "the pose is forgotten" if response.success else "the node is not active"
         if response.success:
             self._session.reset()
+        return response
+
+    def _on_relocalize(
+        self, request: Trigger.Request, response: Trigger.Response
+    ) -> Trigger.Response:
+        try:
+            if self._session is None:
+                raise DataError("the node is not active")
+            self._session.relocalize()
+            response.success, response.message = True, "looking in the whole map"
+        except DataError as error:
+            response.success, response.message = False, str(error)
         return response
 
     def _on_set_pose(self, request: SetMap.Request, response: SetMap.Response) -> SetMap.Response:

@@ -177,6 +177,15 @@ class Session:
         self._timeline.restart()
         self.start_over("reset was called")
 
+    def relocalize(self) -> None:
+        """Forget the pose and find the robot in the whole map. DataError if that cannot be done."""
+        if self._finder is None:
+            raise DataError(
+                "the robot cannot find itself: set initialization to auto and give the map places "
+                "(build_map --add places)"
+            )
+        self._tracker.forget_pose()
+
     def clock_jumped_back(self) -> None:
         """Start over, unless odometry or images of the new time came first and did so already."""
         if self._timeline.clock(self._now_ns()) is Moment.BEGINNING:
@@ -200,6 +209,7 @@ class Session:
                 self._tracker.state,
                 self._tracker.reason,
                 self._start_pose.waits_for,
+                self._finder is not None,
             ),
             diagnostics.inputs_status(
                 f"{name}: inputs",

@@ -82,6 +82,11 @@ class Tracker:
 
     def reset(self) -> None:
         """Forget the pose and the odometry."""
+        self.forget_pose()
+        self.odometry.clear()
+
+    def forget_pose(self) -> None:
+        """Begin anew, as if nobody had said yet where the robot is."""
         with self._lock:
             self._anchor: Anchor | None = None
             self._given: GivenPose | None = None
@@ -89,7 +94,6 @@ class Tracker:
             self._odometry_watch = OdometryWatch(self.config.odometry_watch)
             missing = "looking for itself" if self._finds_itself else "waiting for an initial pose"
             self._begin(TrackState.UNINITIALIZED, missing)
-        self.odometry.clear()
 
     def set_pose(
         self, stamp_ns: int, T_map_base: np.ndarray, covariance: np.ndarray | None = None
@@ -176,6 +180,7 @@ class Tracker:
                 self._state, self._reason = self._carried(
                     prediction.anchor, prediction.stamp_ns, prediction.odometry, reasons[0]
                 )
+                now = Place(*self._carry(prediction.anchor, prediction.odometry))  # doubted more
             result = FrameResult(
                 prediction.stamp_ns,
                 self._state,
