@@ -199,6 +199,12 @@ def test_odometry_and_truth_of_another_frame_are_those_of_the_base(tmp_path):
         np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
+def test_a_camera_that_looks_up_is_named(tmp_path, caplog):
+    path = write_bag(replace(make_drive(), T_base_cam=np.eye(4)), tmp_path / "bag")
+    read_bag(path)
+    assert "/image: the camera looks 90 deg up" in caplog.text
+
+
 def test_bad_requests(tmp_path):
     drive = make_drive()
     with pytest.raises(DataError, match="no odometry"):
