@@ -80,6 +80,7 @@ def test_compressed_images(tmp_path, image_format, tolerance):
     [
         ("plumb_bob", [-0.3, 0.1, 1e-3, -2e-3, 0.0]),
         ("rational_polynomial", [-0.3, 0.1, 1e-3, -2e-3, 0.01, 0.1, 0.02, 0.003]),
+        ("rational_polynomial", [-0.3, 0.1, 1e-3, -2e-3] + [0.01] * 8 + [0.02, -0.01]),
         ("equidistant", [0.01, -0.02, 0.003, -0.001]),
     ],
 )
