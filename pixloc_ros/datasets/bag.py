@@ -8,6 +8,7 @@ same integer nanoseconds, so that ``ros2 bag play`` delivers an image at the tim
 from __future__ import annotations
 
 import heapq
+import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from pixloc_ros.core.errors import DataError
+from pixloc_ros.core.geometry.mounting import strange_mounting
 from pixloc_ros.core.progress import Progress
 from pixloc_ros.datasets.bag_reader import BagReader
 from pixloc_ros.datasets.bag_topics import (
@@ -32,6 +34,8 @@ from pixloc_ros.datasets.drive import Drive
 from pixloc_ros.messages.camera_info import camera_of
 from pixloc_ros.messages.headers import camera_frame, stamp_of
 from pixloc_ros.messages.maker import IMAGE_FORMATS, MessageMaker
+
+log = logging.getLogger(__name__)
 
 # ROS reads time 0 as "no clock yet": drives with relative stamps are moved to begin here.
 FIRST_STAMP_NS = 1_000_000_000
@@ -168,6 +172,8 @@ def read_bag(
     if T_base_cam is None:
         mount = camera_frame(bag.first_message(image_topic), info)
         T_base_cam = bag.static_chain(topics.tf_static, base, mount)
+    if strange := strange_mounting(T_base_cam):
+        log.warning("%s, %s: %s", bag.path, image_topic, strange)
     T_map_base = None
     if bag.has(topics.ground_truth):
         truth = bag.odometry(topics.ground_truth, base, topics.tf_static)

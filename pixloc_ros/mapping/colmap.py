@@ -121,7 +121,12 @@ def _to_arrays(reconstruction: pycolmap.Reconstruction) -> SfmModel:
 
 
 def to_colmap(camera: Camera, camera_id: int = 1) -> pycolmap.Camera:
-    """Our camera as COLMAP's, with its half pixel."""
+    """Our camera as COLMAP's, with its half pixel. DataError: COLMAP has no such model."""
+    if camera.model not in _MODELS:
+        raise DataError(
+            "COLMAP has no camera model with thin prism or tilt coefficients (9th to 14th of "
+            "rational_polynomial); use the rectified images, or calibrate with 8 coefficients"
+        )
     (width, height), f, c = camera.size.tolist(), camera.f.tolist(), camera.c.tolist()
     return pycolmap.Camera(
         camera_id=camera_id,

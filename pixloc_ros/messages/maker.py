@@ -170,6 +170,7 @@ class MessageMaker:
             "pinhole": "plumb_bob",
             "radtan": "plumb_bob",
             "rational": "rational_polynomial",
+            "prism": "rational_polynomial",
             "equidistant": "equidistant",
         }[camera.model]
         if model == "plumb_bob":

@@ -51,6 +51,7 @@ class Statistics:
     latencies: deque = field(default_factory=lambda: deque(maxlen=200))
     finished: deque = field(default_factory=lambda: deque(maxlen=50))
     result: FrameResult | None = None
+    mounting: str = ""  # what is strange about that of the camera
 
     def add(self, result: FrameResult, latency_s: float, now: float) -> None:
         """Count a frame. now: monotonic seconds."""
@@ -109,6 +110,7 @@ def pose_status(
             cost=result.fix.cost,
             probability=result.fix.probability,
             calibration=result.camera_suspicion or "as said",
+            mounting=statistics.mounting or "upright",
             correction_m=result.fix.correction[0],
             correction_deg=math.degrees(result.fix.correction[1]),
             odometry=result.odometry_suspicion or "as the map says",
@@ -116,6 +118,9 @@ def pose_status(
         if result.camera_suspicion:
             level = max(level, WARN)
             message += f"; check the camera's calibration: {result.camera_suspicion}"
+        if statistics.mounting:
+            level = max(level, WARN)
+            message += f"; check where the camera sits: {statistics.mounting}"
         if result.odometry_suspicion:
             level = max(level, WARN)
             message += f"; check the odometry: {result.odometry_suspicion}"

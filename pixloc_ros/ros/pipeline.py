@@ -10,6 +10,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from pixloc_ros.core.errors import DataError
 from pixloc_ros.core.frame import Frame
+from pixloc_ros.core.geometry.mounting import strange_mounting
 from pixloc_ros.core.localizer import Localizer
 from pixloc_ros.core.process import PlaceFinder, process_frame
 from pixloc_ros.core.tracker import FrameResult, Tracker
@@ -33,13 +34,15 @@ class Job:
 @dataclass(frozen=True)
 class Outcome:
     """What became of an image: a result, or the topic that made it unusable (image or camera_info;
-    image too when nobody knows where the camera sits) and why."""
+    image too when nobody knows where the camera sits) and why. mounting: what is strange about
+    where it sits, or nothing."""
 
     stamp_ns: int
     result: FrameResult | None = None
     bad_input: str = ""
     problem: str = ""
     camera_frame: str = ""
+    mounting: str = ""
     picture: np.ndarray | None = None
 
 
@@ -80,7 +83,8 @@ class FramePipeline:
         frame = Frame(stamp_ns, image, camera, T_base_cam)
         result = process_frame(self._localizer, self._tracker, frame, job.draw, self._finder)
         picture = draw(image, result) if job.draw else None
-        return Outcome(stamp_ns, result, camera_frame=frame_id, picture=picture)
+        strange = strange_mounting(T_base_cam)
+        return Outcome(stamp_ns, result, camera_frame=frame_id, mounting=strange, picture=picture)
 
     def _camera_of(self, info: CameraInfo | None, image: np.ndarray):
         if info is None:

@@ -355,6 +355,9 @@ class Session:
         self._outputs.publish_result(result, self._odometry.twist())
         latency_s = (self._now_ns() - outcome.stamp_ns) * 1e-9
         self._statistics.add(result, latency_s, time.monotonic())
+        if outcome.mounting and outcome.mounting != self._statistics.mounting:
+            self._node.get_logger().warning(f"'{outcome.camera_frame}': {outcome.mounting}")
+        self._statistics.mounting = outcome.mounting
         if outcome.picture is not None:
             self._outputs.publish_debug(outcome.picture, outcome.stamp_ns, outcome.camera_frame)
         if self._finder is None and self._tracker.wants_pose:

@@ -80,6 +80,7 @@ def test_compressed_images(tmp_path, image_format, tolerance):
     [
         ("plumb_bob", [-0.3, 0.1, 1e-3, -2e-3, 0.0]),
         ("rational_polynomial", [-0.3, 0.1, 1e-3, -2e-3, 0.01, 0.1, 0.02, 0.003]),
+        ("rational_polynomial", [-0.3, 0.1, 1e-3, -2e-3] + [0.01] * 8 + [0.02, -0.01]),
         ("equidistant", [0.01, -0.02, 0.003, -0.001]),
     ],
 )
@@ -197,6 +198,12 @@ def test_odometry_and_truth_of_another_frame_are_those_of_the_base(tmp_path):
         (back.T_base_cam, np.eye(4)),
     ):
         np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_a_camera_that_looks_up_is_named(tmp_path, caplog):
+    path = write_bag(replace(make_drive(), T_base_cam=np.eye(4)), tmp_path / "bag")
+    read_bag(path)
+    assert "/image: the camera looks 90 deg up" in caplog.text
 
 
 def test_bad_requests(tmp_path):

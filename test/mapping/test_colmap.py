@@ -9,8 +9,8 @@ import pycolmap
 import pytest
 import torch
 
-from pixloc_ros.core.errors import MapError
-from pixloc_ros.core.geometry import transforms
+from pixloc_ros.core.errors import DataError, MapError
+from pixloc_ros.core.geometry import Camera, transforms
 from pixloc_ros.mapping.colmap import read_model, to_colmap
 
 # T_cam_world
@@ -67,6 +67,29 @@ def test_a_model_is_read_in_our_conventions(folder, kind):
     np.testing.assert_allclose(p2d.numpy(), model.observation_xy, atol=2e-3)
     back = to_colmap(camera)
     np.testing.assert_allclose(back.params, [500, 510, 320, 240, -0.1, 0.01, 0.001, 0.002])
+
+
+@pytest.mark.parametrize(
+    "name, params",
+    [
+        ("SIMPLE_RADIAL_FISHEYE", [300, 320, 240, 0.05]),
+        ("RADIAL_FISHEYE", [300, 320, 240, 0.05, -0.02]),
+        ("OPENCV_FISHEYE", [300, 310, 320, 240, 0.05, -0.02, 0.01, -0.003]),
+    ],
+)
+def test_fisheyes_see_what_those_of_colmap_see(name, params):
+    theirs = pycolmap.Camera(camera_id=1, model=name, width=640, height=480, params=params)
+    ours = Camera.from_colmap(name, 640, 480, params, dtype=torch.float64)
+    points = np.random.default_rng(0).uniform([-1, -0.8, 0.8], [1, 0.8, 3], (40, 3))
+    pixels = np.array([theirs.img_from_cam(point) for point in points]) - 0.5
+    np.testing.assert_allclose(ours.project(torch.from_numpy(points))[0], pixels, atol=1e-9)
+
+
+def test_a_camera_that_colmap_has_no_model_for_is_refused():
+    k = [500, 0, 320, 0, 500, 240, 0, 0, 1]
+    camera = Camera.from_ros("rational_polynomial", 640, 480, k, 8 * [0.0] + 4 * [0.001])
+    with pytest.raises(DataError, match="thin prism.*rectified"):
+        to_colmap(camera)
 
 
 def test_a_model_without_rigs_is_read(folder, tmp_path):

@@ -693,6 +693,13 @@ def test_extrinsics_by_parameter(running, until, room_drive):
     assert error_of(robot, 0)[0] < 0.06
 
 
+def test_a_frame_that_is_none_of_an_image_is_named(running, until, room_drive):
+    robot, _ = running(base_to_camera=[0.2, 0.0, 1.2, 0.0, 0.0, 0.0, 1.0])
+    robot.send_frame(0)
+    assert until(lambda: robot.says("pose", "looks 90 deg up", DiagnosticStatus.WARN))
+    assert "name the optical frame" in robot.values("pose")["mounting"]
+
+
 def test_a_camera_that_tf_does_not_know_is_named(running, until, room_drive):
     robot, _ = running(**start_at(room_drive), odom_timeout=0.05)
     message = robot.image(0)

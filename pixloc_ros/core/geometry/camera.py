@@ -111,8 +111,8 @@ class Camera:
         p = dict(zip(names, map(float, params)))
         f = (p["f"], p["f"]) if "f" in p else (p["fx"], p["fy"])
         c = (p["cx"] - 0.5, p["cy"] - 0.5)
-        if model == "OPENCV_FISHEYE":
-            k = [p[name] for name in ("k1", "k2", "k3", "k4")]
+        if model in _COLMAP_FISHEYES:
+            k = [p.get(name, 0.0) for name in ("k1", "k2", "k3", "k4")]
             return cls.build("equidistant", (w, h), f, c, k, dtype)
         return cls._opencv((w, h), f, c, [p.get(name, 0.0) for name in _RATIONAL], dtype)
 
@@ -145,28 +145,25 @@ class Camera:
             raise DataError(
                 f"distortion model '{distortion_model}' has {counts} coefficients, got {len(d)}"
             )
-        if any(d[8:]):
-            raise DataError(
-                f"distortion model '{distortion_model}' with thin prism or tilt "
-                "coefficients (9th to 14th not zero) is not supported"
-            )
-        return cls._opencv(size, f, c, (d + 8 * [0.0])[:8], dtype)
+        return cls._opencv(size, f, c, (d + 14 * [0.0])[:14], dtype)
 
     @classmethod
     def _opencv(cls, size, f, c, k, dtype) -> Camera:
-        """OpenCV's eight coefficients in the simplest model that holds them."""
+        """OpenCV's 8 or 14 coefficients in the simplest model that holds them."""
         if not any(k):
             return cls.build("pinhole", size, f, c, dtype=dtype)
         if not any(k[4:]):
             return cls.build("radtan", size, f, c, k[:4], dtype)
-        return cls.build("rational", size, f, c, k, dtype)
+        if not any(k[8:]):
+            return cls.build("rational", size, f, c, k[:8], dtype)
+        return cls.build("prism", size, f, c, k, dtype)
 
     @staticmethod
     def stack(cameras: Sequence[Camera], dim: int = 0) -> Camera:
         """Cameras of equal batch shape along a new batch dimension `dim` (>= 0).
 
-        Pinhole, radtan and rational cameras may be mixed: each is written in the richest model
-        among them. Raises DataError when equidistant cameras are mixed with others.
+        All but equidistant cameras may be mixed: each is written in the richest model among them.
+        Raises DataError when equidistant cameras are mixed with others.
         """
         models = {camera.model for camera in cameras}
         if "equidistant" in models and len(models) > 1:
@@ -311,20 +308,23 @@ _COLMAP = {
     "RADIAL": ("f", "cx", "cy", "k1", "k2"),
     "OPENCV": ("fx", "fy", "cx", "cy", "k1", "k2", "p1", "p2"),
     "FULL_OPENCV": ("fx", "fy", "cx", "cy", *_RATIONAL),
+    "SIMPLE_RADIAL_FISHEYE": ("f", "cx", "cy", "k1"),
+    "RADIAL_FISHEYE": ("f", "cx", "cy", "k1", "k2"),
     "OPENCV_FISHEYE": ("fx", "fy", "cx", "cy", "k1", "k2", "k3", "k4"),
 }
+_COLMAP_FISHEYES = ("SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE", "OPENCV_FISHEYE")
 # number of coefficients that each ROS model may have
 _ROS = {"": (0,), "plumb_bob": (0, 4, 5), "rational_polynomial": (8, 12, 14)}
 
 
 def _jacobian(fx: Tensor, fy: Tensor, x: Tensor, y: Tensor, slope) -> Tensor:
-    """diag(f) [[a, b], [b, d]] [[1, 0, -x], [0, 1, -y]], f already over z, (..., N, 2, 3)."""
+    """diag(f) [[a, b], [c, d]] [[1, 0, -x], [0, 1, -y]], f already over z, (..., N, 2, 3)."""
     if slope is None:
         o = torch.zeros_like(fx)
         rows = [fx, o, -fx * x, o, fy, -fy * y]
     else:
-        a, b, d = slope
-        rows = [fx * a, fx * b, -fx * (a * x + b * y), fy * b, fy * d, -fy * (b * x + d * y)]
+        a, b, c, d = slope
+        rows = [fx * a, fx * b, -fx * (a * x + b * y), fy * c, fy * d, -fy * (c * x + d * y)]
     return torch.stack(rows, dim=-1).unflatten(-1, (2, 3))
 
 

@@ -8,6 +8,7 @@ Models (coefficients in OpenCV's order):
 - pinhole: none
 - radtan: k1, k2, p1, p2
 - rational: k1, k2, p1, p2, k3, k4, k5, k6
+- prism: those of rational, then thin prism s1, s2, s3, s4 and the sensor's tilt tau_x, tau_y (rad)
 - equidistant: k1, k2, k3, k4; r s = a (1 + k1 a^2 + k2 a^4 + k3 a^6 + k4 a^8), a = atan(r)
 """
 
@@ -20,7 +21,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-NUM_COEFFICIENTS = {"pinhole": 0, "radtan": 4, "rational": 8, "equidistant": 4}
+#: [[a, b], [c, d]] as (a, b, c, d), (..., N) each.
+Slope = tuple[Tensor, Tensor, Tensor, Tensor]
+
+NUM_COEFFICIENTS = {"pinhole": 0, "radtan": 4, "rational": 8, "prism": 14, "equidistant": 4}
 
 # The limit of models without a fold, 89.94 degrees off the axis: powers stay finite in float32.
 MAX_RADIUS2 = 1e6
@@ -31,11 +35,11 @@ _TANGENTIAL_STEPS = 6
 
 def distort(
     model: str, k: Tensor, x: Tensor, y: Tensor, jacobian: bool = True
-) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor, Tensor] | None]:
+) -> tuple[Tensor, Tensor, Slope | None]:
     """Distort the points (x, y) (..., N) with the coefficients k (..., D).
 
-    Returns the distorted x and y and, if asked for, the derivative [[a, b], [b, d]] as (a, b, d);
-    it is symmetric in all models.
+    Returns the distorted x and y and, if asked for, the derivative [[a, b], [c, d]] as
+    (a, b, c, d); it is symmetric but for prisms.
     """
     coefficients = k[..., None, :].unbind(-1)
     u = x * x + y * y
@@ -47,8 +51,11 @@ def distort(
         xy2 = 2 * x * y
         dx = dx + (p1 * xy2 + p2 * (u + 2 * x * x))
         dy = dy + (p2 * xy2 + p1 * (u + 2 * y * y))
+    if model == "prism":
+        s1, s2, s3, s4, tau_x, tau_y = coefficients[8:]
+        dx, dy = dx + u * (s1 + u * s2), dy + u * (s3 + u * s4)
     if ds is None:
-        return dx, dy, None
+        return (*_tilt(tau_x, tau_y, dx, dy), None) if model == "prism" else (dx, dy, None)
     g = 2 * ds
     gx = g * x
     a, b, d = s + gx * x, gx * y, s + g * y * y
@@ -57,7 +64,39 @@ def distort(
         a = a + (p1y + 3 * p2x)
         b = b + 2 * (p1 * x + p2 * y)
         d = d + (p2x + 3 * p1y)
-    return dx, dy, (a, b, d)
+    if model != "prism":
+        return dx, dy, (a, b, b, d)
+    sx, sy = 2 * (s1 + 2 * u * s2), 2 * (s3 + 2 * u * s4)
+    slope = a + sx * x, b + sx * y, b + sy * x, d + sy * y
+    tilted = _tilt(tau_x, tau_y, dx, dy)
+    return *tilted, _tilted_slope(tau_x, tau_y, dx, dy, *tilted, slope)
+
+
+def _tilt(tau_x: Tensor, tau_y: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Onto a sensor that is turned by tau_x and then tau_y, as OpenCV defines it."""
+    cx, sx, cy, sy = tau_x.cos(), tau_x.sin(), tau_y.cos(), tau_y.sin()
+    w = cy * (cx - sx * y) + sy * x
+    return cx * x / w, (cy * y - sx * sy * x) / w
+
+
+def _tilted_slope(
+    tau_x: Tensor, tau_y: Tensor, x: Tensor, y: Tensor, xt: Tensor, yt: Tensor, slope: Slope
+) -> Slope:
+    """The derivative of (xt, yt), which are (x, y) tilted, from that of (x, y)."""
+    cx, sx, cy, sy = tau_x.cos(), tau_x.sin(), tau_y.cos(), tau_y.sin()
+    w = cy * (cx - sx * y) + sy * x
+    a, b, c, d = slope
+    xx, xy = (cx - xt * sy) / w, xt * cy * sx / w
+    yx, yy = -sy * (sx + yt) / w, cy * (1 + yt * sx) / w
+    return xx * a + xy * c, xx * b + xy * d, yx * a + yy * c, yx * b + yy * d
+
+
+def _untilt(tau_x: Tensor, tau_y: Tensor, xt: Tensor, yt: Tensor) -> tuple[Tensor, Tensor]:
+    """The inverse of `_tilt`."""
+    cx, sx, cy, sy = tau_x.cos(), tau_x.sin(), tau_y.cos(), tau_y.sin()
+    w = cy * cx / (1 + sx * yt - sy * cx * xt)
+    x = xt * w / cx
+    return x, (yt * w + sx * sy * x) / cy
 
 
 def _radtan_scale(k, u: Tensor, derivative: bool) -> tuple[Tensor, Tensor | None]:
@@ -67,7 +106,7 @@ def _radtan_scale(k, u: Tensor, derivative: bool) -> tuple[Tensor, Tensor | None
 
 
 def _rational_scale(k, u: Tensor, derivative: bool) -> tuple[Tensor, Tensor | None]:
-    k1, k2, _, _, k3, k4, k5, k6 = k
+    k1, k2, _, _, k3, k4, k5, k6 = k[:8]
     inverse = 1 / (1 + u * (k4 + u * (k5 + u * k6)))
     s = (1 + u * (k1 + u * (k2 + u * k3))) * inverse
     if not derivative:
@@ -100,6 +139,7 @@ def _equidistant_scale(k, u: Tensor, derivative: bool) -> tuple[Tensor, Tensor |
 _SCALES = {
     "radtan": _radtan_scale,
     "rational": _rational_scale,
+    "prism": _rational_scale,
     "equidistant": _equidistant_scale,
 }
 
@@ -109,12 +149,16 @@ def undistort(
 ) -> tuple[Tensor, Tensor]:
     """The inverse of `distort`, (..., N) each, within the valid radius max_radius2 (...).
 
-    The radius is found first, without the tangential terms, then Newton's method adds them. A point
-    that no ray reaches ends on the outermost circle. The result is differentiable: the last step
-    has the gradients of the implicit function.
+    A tilt is undone, then the radius is found, without the tangential terms and the thin prism,
+    which Newton's method adds. A point that no ray reaches ends on the outermost circle. The result
+    is differentiable: the last step has the gradients of the implicit function.
     """
     if model == "pinhole":
         return xd, yd
+    if model == "prism":
+        tau_x, tau_y = k[..., None, 12:].unbind(-1)
+        xd, yd = _untilt(tau_x, tau_y, xd, yd)
+        k = torch.nn.functional.pad(k[..., :12], (0, 2))
     limit2 = max_radius2[..., None] * (1 - 1e-6)
     with torch.no_grad():
         rd = (xd * xd + yd * yd).sqrt()
@@ -158,12 +202,12 @@ def _newton_step(
 ) -> tuple[Tensor, Tensor]:
     fx, fy, slope = distort(model, k, x, y)
     assert slope is not None
-    a, b, d = (part.detach() for part in slope)
+    a, b, c, d = (part.detach() for part in slope)
     ex, ey = fx - xd, fy - yd
-    determinant = a * d - b * b
+    determinant = a * d - b * c
     tiny = torch.full_like(determinant, 1e-9)
     determinant = torch.where(determinant.abs() < 1e-9, tiny, determinant)
-    return x - (d * ex - b * ey) / determinant, y - (a * ey - b * ex) / determinant
+    return x - (d * ex - b * ey) / determinant, y - (a * ey - c * ex) / determinant
 
 
 def max_valid_radius2(model: str, k: Sequence[float]) -> float:
@@ -176,7 +220,7 @@ def max_valid_radius2(model: str, k: Sequence[float]) -> float:
         return MAX_RADIUS2
     if model == "radtan":
         return _smallest_root([1, 3 * k[0], 5 * k[1]], MAX_RADIUS2)
-    if model == "rational":
+    if model in ("rational", "prism"):
         top = np.polynomial.Polynomial([1, k[0], k[1], k[4]])
         bottom = np.polynomial.Polynomial([1, k[5], k[6], k[7]])
         u = np.polynomial.Polynomial([0, 1])

@@ -27,6 +27,8 @@ POINTS = torch.tensor([[0.3, -0.2, 1.0], [-0.5, 0.4, 1.2], [0, 0, 3]], dtype=F64
         ("OPENCV", [500, 510, 320, 240, 0, 0, 0, 0], "pinhole", []),
         ("FULL_OPENCV", [500, 510, 320, 240, *EIGHT], "rational", EIGHT),
         ("FULL_OPENCV", [500, 510, 320, 240, 1, 2, 3, 4, 0, 0, 0, 0], "radtan", [1, 2, 3, 4]),
+        ("SIMPLE_RADIAL_FISHEYE", [500, 320, 240, 0.1], "equidistant", [0.1, 0, 0, 0]),
+        ("RADIAL_FISHEYE", [500, 320, 240, 0.1, 0.2], "equidistant", [0.1, 0.2, 0, 0]),
         ("OPENCV_FISHEYE", [500, 510, 320, 240, 1, 2, 3, 4], "equidistant", [1, 2, 3, 4]),
     ],
 )
@@ -52,6 +54,8 @@ def test_colmap(model, params, expected, distortion):
         ("rational_polynomial", EIGHT, "rational", EIGHT),
         ("rational_polynomial", EIGHT + 4 * [0], "rational", EIGHT),
         ("rational_polynomial", EIGHT + 6 * [0], "rational", EIGHT),
+        ("rational_polynomial", EIGHT + [1, 2, 3, 4], "prism", EIGHT + [1, 2, 3, 4, 0, 0]),
+        ("rational_polynomial", EIGHT + 5 * [0] + [0.1], "prism", EIGHT + 5 * [0] + [0.1]),
         ("rational_polynomial", 8 * [0.0], "pinhole", []),
         ("equidistant", [1, 2, 3, 4], "equidistant", [1, 2, 3, 4]),
         ("equidistant", [0, 0, 0, 0], "equidistant", [0, 0, 0, 0]),
@@ -80,10 +84,6 @@ def test_ros_fields_may_be_arrays():
         (lambda: Camera.from_ros("brown", 640, 480, K, [1]), ["brown", "plumb_bob", "equidistant"]),
         (lambda: Camera.from_ros("plumb_bob", 640, 480, K, [1, 2, 3]), ["4 or 5", "got 3"]),
         (lambda: Camera.from_ros("equidistant", 640, 480, K, []), ["4 distortion", "got 0"]),
-        (
-            lambda: Camera.from_ros("rational_polynomial", 640, 480, K, EIGHT + [1e-3, 0, 0, 0]),
-            ["thin prism"],
-        ),
         (lambda: Camera.from_ros("rational_polynomial", 640, 480, K, EIGHT[:5]), ["8 or 12", "5"]),
         (lambda: Camera.from_ros("", 640, 480, [0.0] * 9, []), ["positive", "calibrated"]),
         (lambda: Camera.from_ros("", 640, 480, K[:4], []), ["9 values, got 4"]),
@@ -136,10 +136,12 @@ def test_stack_writes_all_cameras_in_the_richest_model():
         Camera.pinhole(640, 480, 500, 510, 320, 240, dtype=F64),
         Camera.from_ros("plumb_bob", 640, 480, K, [0.1, 0.02, 0.001, 0.002], dtype=F64),
         Camera.from_ros("rational_polynomial", 640, 480, K, EIGHT, dtype=F64),
+        Camera.from_ros("rational_polynomial", 640, 480, K, EIGHT + 6 * [0.01], dtype=F64),
     ]
+    assert Camera.stack(cameras[:3]).model == "rational"
     rig = Camera.stack(cameras)
-    assert rig.model == "rational" and rig.shape == (3,)
-    together, valid, J = rig.project_with_jacobian(POINTS.expand(3, 3, 3))
+    assert rig.model == "prism" and rig.shape == (4,)
+    together, valid, J = rig.project_with_jacobian(POINTS.expand(4, 3, 3))
     for i, camera in enumerate(cameras):
         alone, valid_alone, J_alone = camera.project_with_jacobian(POINTS)
         torch.testing.assert_close(together[i], alone, rtol=0, atol=1e-9)

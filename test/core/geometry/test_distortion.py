@@ -112,6 +112,10 @@ def test_points_past_the_fold_are_invalid_although_they_land_in_the_image():
 CASES = {
     "radtan": (-0.2, 0.05, 0.001, -0.002),
     "rational": (0.3, -0.1, 0.001, -0.002, 0.02, 0.5, -0.05, 0.01),
+    "prism": (
+        *(0.3, -0.1, 0.001, -0.002, 0.02, 0.5, -0.05, 0.01),
+        *(0.003, -0.001, -0.002, 0.0015, 0.04, -0.03),
+    ),
     "equidistant": (0.02, -0.01, 0.004, -0.001),
 }
 
@@ -144,8 +148,8 @@ def test_undistort_undoes_distort_within_the_valid_radius(model, data):
     k = torch.tensor(k, dtype=F64)
     x = torch.tensor([r * math.cos(angle)], dtype=F64)
     y = torch.tensor([r * math.sin(angle)], dtype=F64)
-    xd, yd, (a, b, d) = distort(model, k, x, y)
-    assume(abs(a * d - b * b) > 1e-2)
+    xd, yd, (a, b, c, d) = distort(model, k, x, y)
+    assume(abs(a * d - b * c) > 1e-2)
     x1, y1 = undistort(model, k, torch.tensor(limit2, dtype=F64), xd, yd)
     np.testing.assert_allclose([x1, y1], [x, y], rtol=1e-7, atol=1e-9)
 
