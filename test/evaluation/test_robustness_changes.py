@@ -72,7 +72,7 @@ def test_night_is_dark_and_noisy_with_bright_lamps():
 def test_the_start_is_off_by_the_prior_in_the_same_direction_under_all_conditions():
     truth = transforms.exp(np.array([4.0, -2.0, 1.0, 0.3, -0.2, 0.9]))
     directions = []
-    for condition in (*CONDITIONS, *BASIN):
+    for condition in (c for c in (*CONDITIONS, *BASIN) if c.prior is not None):
         start = start_pose(condition, truth, "a", 0)
         metres, radians = transforms.pose_error(start, truth)
         assert metres == pytest.approx(condition.prior.metres)

@@ -33,7 +33,8 @@ class Condition:
     """One row of the table.
 
     change: name of the change to the query image, see `CHANGES`; None leaves it alone.
-    prior: how far off the start is, and how uncertain it is said to be. keep_every: the map keeps
+    prior: how far off the start is, and how uncertain it is said to be; None: nobody says where the
+    image was taken, which only some methods can do. keep_every: the map keeps
     one in so many of its references. from_nearest: the start is the pose of the nearest reference
     that was kept; `prior` is then only what it is said to be uncertain by.
     """
@@ -41,7 +42,7 @@ class Condition:
     name: str
     title: str
     change: str | None = None
-    prior: Disturbance = DEFAULT_PRIOR
+    prior: Disturbance | None = DEFAULT_PRIOR
     keep_every: int = 1
     from_nearest: bool = False
 
@@ -65,6 +66,18 @@ CONDITIONS = (
     Condition("jpeg_defocus", "JPEG and defocus", "jpeg_defocus"),
     Condition("prior_3m", "prior 3 m / 8 deg", prior=Disturbance(3.0, 8.0)),
     Condition("prior_5m", "prior 5 m / 12 deg", prior=Disturbance(5.0, 12.0)),
+    Condition("prior_20m", "prior 20 m / 60 deg", prior=Disturbance(20.0, 60.0)),
+    Condition("no_prior", "no prior", prior=None),
+    *(
+        Condition(f"no_prior_{change or 'sparse'}", f"no prior, {title}", change, None, keep)
+        for change, title, keep in (
+            (None, "1 reference in 4", SPARSE),
+            ("illumination", "illumination", 1),
+            ("night", "night", 1),
+            ("motion_blur", "motion blur 21 px", 1),
+            ("occlusion", "occlusion 30 %", 1),
+        )
+    ),
 )
 
 BASIN_METRES = (0.5, 1.0, 2.0, 3.0, 5.0)
@@ -87,11 +100,15 @@ def changed(image: np.ndarray, change: str | None, query: str, seed: int) -> np.
     return _to_uint8(CHANGES[change](image.astype(np.float32) / 255, _random(query, seed, change)))
 
 
-def start_pose(condition: Condition, T_map_cam: np.ndarray, query: str, seed: int) -> np.ndarray:
+def start_pose(
+    condition: Condition, T_map_cam: np.ndarray, query: str, seed: int
+) -> np.ndarray | None:
     """The true pose T_map_cam (4, 4), disturbed: in every condition in the query's own direction.
 
-    Methods and conditions are thereby compared on the same starts.
+    Methods and conditions are thereby compared on the same starts. None without a prior.
     """
+    if condition.prior is None:
+        return None
     return condition.prior.apply(T_map_cam, _random(query, seed, "prior"))
 
 

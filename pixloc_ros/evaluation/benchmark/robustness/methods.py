@@ -1,4 +1,4 @@
-"""The ways to localize that are compared: features aligned with the map, and SIFT + PnP."""
+"""The ways to localize that are compared: alignment, matching and then alignment, SIFT + PnP."""
 
 from __future__ import annotations
 
@@ -21,7 +21,14 @@ from pixloc_ros.core.progress import Progress
 from pixloc_ros.core.rig import Features
 from pixloc_ros.evaluation.benchmark.priors import Disturbance, single_start
 from pixloc_ros.evaluation.benchmark.robustness import baselines
-from pixloc_ros.evaluation.benchmark.robustness.scenes import Scene, open_map, thinned
+from pixloc_ros.evaluation.benchmark.robustness.scenes import (
+    Scene,
+    open_map,
+    thinned,
+    with_places,
+)
+from pixloc_ros.finding import Finder, Places
+from pixloc_ros.finding.keypoints import EXTRACTOR
 from pixloc_ros.images.files import read_image
 from pixloc_ros.mapping.colmap import read_model
 from pixloc_ros.mapping.model import SfmModel
@@ -31,6 +38,7 @@ from pixloc_ros.mapping.sift_pnp import SiftPnp
 #: Name -> title. The first are networks that the map is built with.
 METHODS = {
     "ours": "ours",
+    "matched": "ours, matched + aligned",
     "random": "random weights",
     "gray": "gray + gradients",
     "imagenet": "ImageNet encoder",
@@ -47,15 +55,22 @@ SINGLE_START_STEPS = 100
 
 
 class Method(Protocol):
-    """settings: all that its answers depend on besides scene and query, in words."""
+    """settings: all that its answers depend on besides scene and query, in words. from_nothing: it
+    can do without a start."""
 
     settings: str
+    from_nothing: bool
 
     def look(self, image: np.ndarray) -> Any:
         """What is computed once per image, whatever the priors."""
 
     def localize(
-        self, seen: Any, camera: Camera, start: np.ndarray, prior: Disturbance, keep_every: int
+        self,
+        seen: Any,
+        camera: Camera,
+        start: np.ndarray | None,
+        prior: Disturbance | None,
+        keep_every: int,
     ) -> np.ndarray | None:
         """T_map_cam (4, 4) from a start T_map_cam that is off by about `prior`, or None.
 
@@ -73,6 +88,8 @@ class FeatureLocalizer:
     which also takes part in the alignment. Otherwise the official way: one start at the prior, up
     to 100 steps a level, without the prior.
     """
+
+    from_nothing = False
 
     def __init__(
         self,
@@ -117,10 +134,43 @@ class FeatureLocalizer:
         return self._localizers[keep_every]
 
 
+class MatchedLocalizer(FeatureLocalizer):
+    """Alignment from the places that matching finds, and from the start if there is one; the pose
+    of the highest score. Without gates."""
+
+    from_nothing = True
+
+    def __init__(self, checkpoint: Checkpoint, feature_map: FeatureMap) -> None:
+        super().__init__(checkpoint, feature_map, with_search=True)
+        self._finder = Finder(Places(feature_map))
+        self.settings += f" {EXTRACTOR} {to_dict(self._finder.config)}"
+
+    def localize(
+        self,
+        seen: tuple[np.ndarray, Features],
+        camera: Camera,
+        start: np.ndarray | None,
+        prior: Disturbance | None,
+        keep_every: int,
+    ) -> np.ndarray | None:
+        image, features = seen
+        frame = Frame(0, image, camera, np.eye(4))
+        localizer = self._localizer(keep_every)
+        among = np.isin(self._finder.places.map.keyframe_names(), localizer.map.keyframe_names())
+        known = [] if start is None else [(start, prior.covariance())]
+        found = self._finder.find(frame, known[0] if known else None, among)
+        known += [(T_map_cam, self._finder.covariance) for T_map_cam in found]
+        if not known:
+            return None
+        poses, covariances = map(np.stack, zip(*known))
+        fix = localizer.localize(features, frame, poses, covariances)
+        return None if fix.failure else fix.T_map_base
+
+
 class SiftLocalizer:
     """SIFT key points of the query matched with those of the nearest references, then PnP."""
 
-    settings = "SIFT + PnP 1"
+    settings, from_nothing = "SIFT + PnP 1", False
 
     def __init__(self, scene: Scene) -> None:
         self._scene, self._model = scene, read_model(scene.model_dir)
@@ -152,6 +202,10 @@ def open_localizer(
     """The method on the scene's map, which is built unless it is there. Raises Unavailable."""
     if method == "sift":
         return SiftLocalizer(scene)
+    if method == "matched":
+        return MatchedLocalizer(
+            ours, with_places(scene, open_map(scene, ours, "ours", out, progress), progress)
+        )
     checkpoint = _checkpoint(method, scene, ours)
     return FeatureLocalizer(
         checkpoint, open_map(scene, checkpoint, method, out, progress), with_search

@@ -93,10 +93,12 @@ def measure(
 ) -> dict[str, list[Measurement]]:
     """Measurements by condition, one per query of the scene; those known already are kept.
 
-    An image goes through the network once for all conditions that show it. The time of a query is
+    Conditions without a prior are left out where the method needs one. An image goes through the
+    network once for all conditions that show it. The time of a query is
     the processor's, for the network and for its own localization: it does not depend on what else
     the machine does.
     """
+    conditions = [c for c in conditions if c.prior is not None or localizer.from_nothing]
     digest = hashlib.sha256(f"{localizer.settings} seed {seed}".encode()).hexdigest()[:12]
     found: dict[str, list[Measurement]] = {condition.name: [] for condition in conditions}
     changes = list(dict.fromkeys(condition.change for condition in conditions))
@@ -129,7 +131,7 @@ def measure(
 
 def _start(
     condition: Condition, localizer: Method, T_map_cam: np.ndarray, query: str, seed: int
-) -> np.ndarray:
+) -> np.ndarray | None:
     if not condition.from_nearest:
         return start_pose(condition, T_map_cam, query, seed)
     poses = localizer.reference_poses(condition.keep_every)

@@ -17,8 +17,10 @@ from pixloc_ros.core.progress import Progress
 from pixloc_ros.datasets.drive import Drive
 from pixloc_ros.datasets.folder import read_drive, write_drive
 from pixloc_ros.datasets.synthetic import drive_of
+from pixloc_ros.finding import Places
 from pixloc_ros.mapping.build import build_map
 from pixloc_ros.mapping.colmap import read_model
+from pixloc_ros.mapping.landmarks import add_places
 from pixloc_ros.mapping.plan import BuildOptions
 from pixloc_ros.mapping.triangulate import triangulate
 from pixloc_ros.synthetic.drive import make_drive
@@ -122,6 +124,17 @@ def open_map(
             read_model(scene.model_dir), scene.image_dir, checkpoint, folder, options, progress
         )
         return FeatureMap.open(folder, checkpoint.identity, cache_mb=CACHE_MB)
+
+
+def with_places(scene: Scene, feature_map: FeatureMap, progress: Progress) -> FeatureMap:
+    """The scene's map, with places; they are added unless they are there already."""
+    try:
+        Places(feature_map)
+    except MapError:
+        add_places(
+            feature_map.path, read_model(scene.model_dir), scene.image_dir, progress=progress
+        )
+    return feature_map
 
 
 def thinned(full: FeatureMap, keep_every: int) -> FeatureMap:
