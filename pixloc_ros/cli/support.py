@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -75,8 +76,11 @@ def open_map(
     return network, feature_map, settings
 
 
-def open_run(arguments: argparse.Namespace) -> tuple[Drive, Localizer, Settings]:
-    """What the arguments of `flags.run_parser` name."""
+def open_run(
+    arguments: argparse.Namespace, use_prior: bool = True
+) -> tuple[Drive, Localizer, Settings]:
+    """What the arguments of `flags.run_parser` name. use_prior: False leaves the prior out of every
+    fix, so that it owes nothing to odometry."""
     drive = open_drive(
         arguments.drive,
         arguments.odometry,
@@ -88,7 +92,9 @@ def open_run(arguments: argparse.Namespace) -> tuple[Drive, Localizer, Settings]
     network, feature_map, settings = open_map(
         arguments.map, arguments.checkpoint, arguments.config, arguments.device
     )
-    return drive, Localizer(network, feature_map, settings.localizer, arguments.device), settings
+    config = settings.localizer
+    config = replace(config, use_prior=config.use_prior and use_prior)
+    return drive, Localizer(network, feature_map, config, arguments.device), settings
 
 
 @contextmanager

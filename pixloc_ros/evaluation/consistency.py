@@ -8,8 +8,9 @@ with five degrees of freedom, so that single gross errors do not rule it.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -67,33 +68,61 @@ def fit(known: Errors) -> CovarianceConfig:
     """The settings under which the errors are most likely. DataError: too few of them."""
     if len(known) < FEWEST:
         raise DataError(f"{len(known)} fixes with ground truth; at least {FEWEST} are needed")
-    squared = torch.as_tensor(known.errors) ** 2
     image, px = torch.as_tensor(known.image_variance), torch.as_tensor(known.crosscheck)
+
+    def variance(numbers: torch.Tensor) -> torch.Tensor:
+        scale, growth, metres, radians = numbers
+        of_map = torch.stack([metres] * 3 + [radians] * 3) ** 2
+        return (scale + growth * px**2)[:, None] * image + of_map
+
     start = CovarianceConfig()
     numbers = [start.scale, start.growth, start.map_std_m, math.radians(start.map_std_deg)]
-    logarithms = torch.tensor(numbers, dtype=torch.float64).log().requires_grad_()
+    scale, growth, metres, radians = most_likely(known.errors, variance, numbers)
+    return CovarianceConfig(scale, growth, metres, math.degrees(radians))
+
+
+def most_likely(
+    errors: np.ndarray,
+    variance: Callable[[torch.Tensor], torch.Tensor],
+    start: Sequence[float],
+    belief: float = 0.0,
+) -> list[float]:
+    """The positive numbers (P) under whose variance (N, K) the errors (N, K) are most likely.
+
+    belief: how much `start` counts beside the errors: 1 takes its logarithms as known to one unit.
+    """
+    squared = torch.as_tensor(errors) ** 2
+    before = torch.tensor(start, dtype=torch.float64).log()
+    logarithms = before.clone().requires_grad_()
     solver = torch.optim.LBFGS([logarithms], max_iter=200, line_search_fn="strong_wolfe")
 
     def loss() -> torch.Tensor:
         solver.zero_grad()
-        scale, growth, metres, radians = logarithms.clamp(-16, 8).exp()
-        of_map = torch.stack([metres] * 3 + [radians] * 3) ** 2
-        variance = (scale + growth * px**2)[:, None] * image + of_map
-        tail = torch.log1p(squared / variance / DEGREES_OF_FREEDOM)
-        value = (0.5 * variance.log() + 0.5 * (DEGREES_OF_FREEDOM + 1) * tail).mean()
+        expected = variance(logarithms.clamp(-16, 8).exp())
+        tail = torch.log1p(squared / expected / DEGREES_OF_FREEDOM)
+        value = (0.5 * expected.log() + 0.5 * (DEGREES_OF_FREEDOM + 1) * tail).mean()
+        value = value + 0.5 * belief * (logarithms - before).square().sum() / squared.numel()
         value.backward()
         return value
 
     solver.step(loss)
-    scale, growth, metres, radians = logarithms.detach().clamp(-16, 8).exp().tolist()
-    return CovarianceConfig(scale, growth, metres, math.degrees(radians))
+    return logarithms.detach().clamp(-16, 8).exp().tolist()
+
+
+class Known(Protocol):
+    """Errors (N, K) that are known, with the variance that settings give each of them."""
+
+    @property
+    def errors(self) -> np.ndarray: ...
+
+    def variance(self, config: CovarianceConfig) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
 class Consistency:
-    """Of N fixes, from the variances of their axes: mean and median of the sum of the six squared
-    normalised errors (6 and 5.3 if consistent), and by axis the share within 1.96 standard
-    deviations (95 %)."""
+    """Of N errors, from the variances of their axes: mean and median of the sum of the squared
+    normalised errors (6 and 5.3 for six axes, if consistent), and by axis the share within 1.96
+    standard deviations (95 %)."""
 
     count: int
     mean: float
@@ -101,11 +130,13 @@ class Consistency:
     inside: tuple[float, ...]
 
     @classmethod
-    def of(cls, known: Errors, config: CovarianceConfig) -> Consistency:
+    def of(cls, known: Known, config: CovarianceConfig) -> Consistency:
         squared = known.errors**2 / known.variance(config)
         total = squared.sum(1)
         inside = (squared < 1.96**2).mean(0)
-        return cls(len(known), float(total.mean()), float(np.median(total)), tuple(inside.tolist()))
+        return cls(
+            len(squared), float(total.mean()), float(np.median(total)), tuple(inside.tolist())
+        )
 
     def to_dict(self) -> dict:
         return asdict(self)

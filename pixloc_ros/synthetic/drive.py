@@ -24,7 +24,7 @@ T_BASE_CAM = np.array(
 class DriveOptions:
     """What to drive. size: image width, height in pixels; focal: pixels. speed in m/s, rate_hz of
     the query images, spacing of the map images in metres. lighting names a preset per run.
-    lane, query_lane: metres left of the street's axis."""
+    lane, query_lane: metres left of the street's axis. terrace: as in `WorldOptions`."""
 
     query_frames: int = 100
     rate_hz: float = 10.0
@@ -37,6 +37,7 @@ class DriveOptions:
     map_light: str = "noon"
     query_light: str = "evening"
     odometry_rate_hz: float = 50.0
+    terrace: float | None = None
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def make_drive(seed: int, options: DriveOptions | None = None) -> dict[str, Sess
     """
     o = options or DriveOptions()
     reach = o.query_frames / o.rate_hz * o.speed
-    world = StreetWorld(seed, WorldOptions(length=reach + 30.0), clutter=1)
+    world = StreetWorld(seed, WorldOptions(length=reach + 30.0, terrace=o.terrace), clutter=1)
     camera = Camera.pinhole(*o.size, o.focal, o.focal, (o.size[0] - 1) / 2, (o.size[1] - 1) / 2)
     rng = np.random.default_rng([seed, 17])
     run = _Run(world, rng, o.lane, start=3.0, speed=o.speed)

@@ -23,8 +23,9 @@ class WorldOptions:
     """Size, fineness and layout. length: metres of street; density: texels/m of baked facades and
     road; shadow_resolution: metres. curvature: of the street (rad/m). road_half: half
     width of the carriageway in metres (10 and more: a square or courtyard), green: 0 for closed
-    rows of tall houses and shops, 1 for gardens and trees; None leaves both to the seed. textures:
-    folder of photographs that cover part of the walls, the ground and smaller things."""
+    rows of tall houses and shops, 1 for gardens and trees; None leaves both to the seed. terrace:
+    width (m) of the one house that each side repeats wall to wall; None: every house its own.
+    textures: folder of photographs that cover part of the walls, the ground and smaller things."""
 
     length: float = 120.0
     density: float = 40.0
@@ -32,6 +33,7 @@ class WorldOptions:
     curvature: float = 0.0
     road_half: float | None = None
     green: float | None = None
+    terrace: float | None = None
     textures: Path | None = None
 
 
@@ -121,7 +123,10 @@ class StreetWorld:
     def _build(self, rng) -> None:
         self._lay_road(rng)
         for side in (-1, 1):
-            self._line_of_houses(rng, side)
+            if self.options.terrace is None:
+                self._line_of_houses(rng, side)
+            else:
+                self._terrace(rng, side, self.options.terrace)
         self._close_ends(rng)
         self._furnish(rng)
 
@@ -192,6 +197,12 @@ class StreetWorld:
                 self._garden(rng, s, width, side, front, setback)
             gap = rng.random() < 0.2 + 0.6 * self.green
             s += width + (rng.uniform(1.0, 4.0) if gap else 0.0)
+
+    def _terrace(self, rng, side: int, width: float) -> None:
+        seed = rng.integers(1 << 30)
+        for s in np.arange(-14.0, self.options.length + 10, width):
+            again = np.random.default_rng(seed)
+            self._house(again, s, width, side, self.road_half + self.pavement)
 
     def _garden(self, rng, s: float, width: float, side: int, front: float, depth: float) -> None:
         for _ in range(rng.integers(0, 4)):

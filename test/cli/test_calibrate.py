@@ -4,14 +4,16 @@ import json
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from pixloc_ros.cli import calibrate
-from pixloc_ros.core.covariance import FILE
+from pixloc_ros.core.covariance import FILE, CovarianceConfig
 from pixloc_ros.core.errors import MapError
 from pixloc_ros.core.feature_map import FeatureMap
 from pixloc_ros.core.localizer import Localizer, LocalizerConfig
 from pixloc_ros.core.network import load_checkpoint
+from pixloc_ros.datasets.dead_reckoning import with_simulated_odometry
 from pixloc_ros.datasets.folder import write_drive
 
 
@@ -39,7 +41,36 @@ def test_the_covariance_that_fits_is_stored_with_the_map(tmp_path, room_map, roo
         Localizer(network, feature_map)
 
 
-def test_without_ground_truth_it_says_so(tmp_path, room_map, room_drive, capsys):
+def test_without_ground_truth_odometry_tells_nearly_as_much(tmp_path, room_map, room_drive, capsys):
+    drive = with_simulated_odometry(room_drive)
+    x, y = room_drive.T_map_base[0][:2, 3]
+    yaw = np.arctan2(*room_drive.T_map_base[0][1::-1, 0])
+    found = {}
+    for against, known in (
+        ("ground truth", drive),
+        ("odometry", replace(drive, T_map_base=None)),
+    ):
+        folder = tmp_path / against
+        shutil.copytree(room_map, folder / "map")
+        write_drive(folder / "drive", known)
+        arguments = ["--map", str(folder / "map"), "--drive", str(folder / "drive")]
+        begin = ["--initial-pose", str(x), str(y), "0", str(yaw)]
+        assert calibrate.main(arguments + (begin if known is not drive else [])) == 0
+        stored = json.loads((folder / "map" / FILE).read_text())
+        assert stored["card"]["against"] == against
+        found[against] = CovarianceConfig(**stored["covariance"])
+    assert "mean (6)" in capsys.readouterr().out
+    pixels = 0.05  # the median cross-check in the room
+    truth, odometry = (found[name].of_image(pixels) for name in ("ground truth", "odometry"))
+    assert 0.5 < odometry / truth < 2.0
+    default = CovarianceConfig()
+    assert found["odometry"].map_std_m == default.map_std_m, "which odometry does not tell"
+    assert odometry < 0.8 * default.of_image(pixels)
+
+
+def test_without_ground_truth_it_asks_where_the_drive_begins(
+    tmp_path, room_map, room_drive, capsys
+):
     write_drive(tmp_path / "drive", replace(room_drive.subset(range(2)), T_map_base=None))
     assert calibrate.main(["--map", str(room_map), "--drive", str(tmp_path / "drive")]) == 1
-    assert "has no ground truth to calibrate with" in capsys.readouterr().out
+    assert "say where it begins with --initial-pose" in " ".join(capsys.readouterr().out.split())

@@ -1,26 +1,17 @@
 """A jump of the odometry that nobody announces: nothing wrong is believed, and it is caught up."""
 
-from dataclasses import replace
+import math
 
 import numpy as np
 import pytest
 
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.tracker import Tracker
-from pixloc_ros.datasets.drive import Odometry
+from pixloc_ros.evaluation.benchmark import jumps
+from pixloc_ros.evaluation.benchmark.jumps import FrameAfter, jumping
 from pixloc_ros.evaluation.runner import run_drive
 
 AT = 10
-
-
-def jumping(drive, jump: np.ndarray, every: int = 1):
-    """The drive, whose odometry believes that the robot moved by `jump` after frame AT; every:
-    only so many of its poses are given."""
-    track, after = drive.odometry, drive.odometry.stamps_ns > drive.stamps_ns[AT]
-    before = track.T_odom_base[np.flatnonzero(after)[0] - 1]
-    moved = track.T_odom_base.copy()
-    moved[after] = before @ jump @ transforms.inverse(before) @ moved[after]
-    return replace(drive, odometry=Odometry(track.stamps_ns[::every], moved[::every]))
 
 
 def driven(localizer, drive):
@@ -38,7 +29,7 @@ JUMPS = pytest.mark.parametrize("x, y", [(1.5, 0.0), (-1.0, 1.0), (0.0, -2.0)])
 @JUMPS
 def test_a_jump_faster_than_any_robot_is_not_followed_at_all(room_localizer, room_drive, x, y):
     jump = transforms.exp(np.array([x, y, 0.0, 0.0, 0.0, 0.05]))
-    results, metres = driven(room_localizer, jumping(room_drive.subset(range(14)), jump))
+    results, metres = driven(room_localizer, jumping(room_drive.subset(range(14)), jump, AT))
     assert all(r.accepted for r in results[1:]) and max(metres) < 0.05
     assert [bool(r.odometry_suspicion) for r in results] == [False] * (AT + 1) + [True] * 3
 
@@ -48,7 +39,7 @@ def test_a_jump_between_slow_odometry_is_neither_believed_nor_followed_for_long(
     room_localizer, room_drive, x, y
 ):
     jump = transforms.exp(np.array([x, y, 0.0, 0.0, 0.0, 0.05]))
-    drive = jumping(room_drive.subset(range(20)), jump, every=5)
+    drive = jumping(room_drive.subset(range(20)), jump, AT, every=5)
     results, metres = driven(room_localizer, drive)
     believed_and_wrong = [i for i, r in enumerate(results) if r.accepted and metres[i] > 0.2]
     assert believed_and_wrong == []
@@ -58,3 +49,33 @@ def test_a_jump_between_slow_odometry_is_neither_believed_nor_followed_for_long(
     for i in off[1:]:
         std = np.sqrt(np.diag(results[i].covariance)[:3].max())
         assert metres[i] < 5 * std, "what is published in doubt says how doubtful it is"
+
+
+def test_the_benchmark_tells_a_jump_that_is_seen_from_one_that_must_be_searched_for(
+    room_localizer, room_drive, monkeypatch
+):
+    monkeypatch.setattr(jumps, "METRES", (2.0,))
+    frames = jumps.drive_on(room_localizer, "room", room_drive)
+    assert len(frames) == 4 * jumps.AFTER and [f.after for f in frames[:2]] == [0, 1]
+    assert not any(f.wrong for f in frames)
+    until = {
+        rate: jumps.frames_until_right([f for f in frames if f.rate == rate])
+        for rate in jumps.RATES
+    }
+    assert until[50] == [1, 1], "faster than any robot: not followed at all"
+    assert len(until[10]) == 2 and all(1 < frames <= 5 for frames in until[10])
+    followed = [f.off_m for f in frames if f.rate == 10 and f.after == 0]
+    assert followed == pytest.approx([2.0, 2.0], abs=0.1), "the frame of the jump itself"
+
+
+def test_frames_until_right_are_counted_for_each_jump():
+    def frame(metres: float, after: int, accepted: bool, off_m: float) -> FrameAfter:
+        return FrameAfter("a", metres, "along", 50, after, accepted, off_m, 0.1, 1.0)
+
+    frames = [frame(1.0, 0, False, 0.02), frame(1.0, 1, True, 0.3), frame(1.0, 2, True, 0.02)]
+    assert jumps.frames_until_right(frames) == [3], "doubted, then neither right nor wrong"
+    assert [f.wrong for f in (*frames, frame(1.0, 3, True, 0.6), frame(1.0, 4, False, 0.6))] == [
+        *(False, False, False),
+        *(True, False),
+    ]
+    assert jumps.frames_until_right([*frames, frame(2.0, 0, False, 2.0)]) == [3, math.inf]

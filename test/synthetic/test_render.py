@@ -241,3 +241,18 @@ def test_layout_options_are_followed():
     )
     assert square.road_half == 11.0 and square.green == 0.0
     assert square.heading(40.0) == pytest.approx(0.4, abs=0.1)
+
+
+def test_the_houses_of_a_terrace_are_one_house():
+    world = StreetWorld(
+        3, WorldOptions(length=24.0, density=16.0, shadow_resolution=0.3, terrace=8.0)
+    )
+
+    def upper_floors(s: float) -> np.ndarray:
+        """Gray, of the houses on the left, from the pavement in front of them."""
+        T = _pose(*world.place(s, world.road_half, 4.0), world.heading(s) + np.pi / 2, -0.4)
+        return render(world, CAMERA, T).to_uint8()[:80].mean(axis=2).ravel()
+
+    here, next_door, between = upper_floors(8.0), upper_floors(16.0), upper_floors(12.0)
+    alike, shifted = (float(np.corrcoef(here, there)[0, 1]) for there in (next_door, between))
+    assert alike > 0.75 > 0.5 > shifted

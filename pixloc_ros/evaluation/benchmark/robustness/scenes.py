@@ -23,7 +23,7 @@ from pixloc_ros.mapping.colmap import read_model
 from pixloc_ros.mapping.landmarks import add_places
 from pixloc_ros.mapping.plan import BuildOptions
 from pixloc_ros.mapping.triangulate import triangulate
-from pixloc_ros.synthetic.drive import make_drive
+from pixloc_ros.synthetic.drive import DriveOptions, make_drive
 
 SCENES = (
     "kitti06_clip",
@@ -35,6 +35,8 @@ SCENES = (
 )
 KITTI_EVERY = 5
 CACHE_MB = 512
+#: Width of the houses of a terrace.
+HOUSE_M = 8.0
 NOTES = {
     "kitti06_clip": "The ground truth of the first ten frames is off by 0.15 to 0.7 deg (there "
     "SIFT + PnP and aligned features agree with each other, not with it). Queries among them are "
@@ -57,6 +59,11 @@ class Scene:
     def note(self) -> str:
         return NOTES.get(self.name, "")
 
+    @property
+    def terrace(self) -> bool:
+        """Whether its houses are equal, every `HOUSE_M`."""
+        return self.name.startswith("terrace_")
+
     def sample(self, count: int) -> Scene:
         """The scene with `count` of its queries, evenly over the drive; 0 keeps all."""
         total = len(self.queries)
@@ -69,10 +76,11 @@ class Scene:
 def open_scene(name: str, data: Path, out: Path, progress: Progress) -> Scene:
     """The scene from the shared data folder; its model is triangulated into `out` once.
 
-    rendered_N is the street of seed N, rendered into `out`: noon in the map, evening in the query.
+    rendered_N is the street of seed N, rendered into `out`: noon in the map, evening in the query;
+    terrace_N is the same with equal houses.
     """
     base, _, session = name.partition(":")
-    if re.fullmatch(r"rendered_\d+", name):
+    if re.fullmatch(r"(rendered|terrace)_\d+", name):
         return _rendered(name, out, progress)
     if name not in SCENES:
         raise DataError(f"there is no scene '{name}'; known are {', '.join(SCENES)}")
@@ -91,7 +99,9 @@ def open_scene(name: str, data: Path, out: Path, progress: Progress) -> Scene:
 
 def _rendered(name: str, out: Path, progress: Progress) -> Scene:
     drives = {}
-    for session, rendered in make_drive(int(name.partition("_")[2])).items():
+    kind, _, seed = name.partition("_")
+    options = DriveOptions(terrace=HOUSE_M if kind == "terrace" else None)
+    for session, rendered in make_drive(int(seed), options).items():
         folder = out / name / session
         if not folder.is_dir():
             partial = folder.with_name(f"{session}.partial")
