@@ -1,8 +1,9 @@
 """benchmark: disturbed priors, speed beside the official way of working and SIFT + PnP, memory.
 
 `benchmark robustness --help` tells of the comparison of features under hard conditions,
-`benchmark trust --help` of wrong poses that are believed, `benchmark large-map --help` of maps of
-many kilometres, `benchmark gpu --help` of a run on a GPU.
+`benchmark trust --help` of wrong poses that are believed, `benchmark finding --help` of starts from
+nothing, `benchmark large-map --help` of maps of many kilometres, `benchmark gpu --help` of a run on
+a GPU.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from pixloc_ros.cli import gpu, gpu_pack, large_map, robustness, trust
+from pixloc_ros.cli import finding, gpu, gpu_pack, large_map, robustness, trust
 from pixloc_ros.cli.flags import add_network, add_skip_every
 from pixloc_ros.cli.scenario import prepare
 from pixloc_ros.cli.support import open_drive, open_map, progress_bar, run_command
@@ -42,6 +43,7 @@ PRIORS = "1.5/4,3/8,5/12"
 PARTS = {
     "robustness": robustness,
     "trust": trust,
+    "finding": finding,
     "large-map": large_map,
     "gpu": gpu,
     "gpu-pack": gpu_pack,

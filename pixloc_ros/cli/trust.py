@@ -41,8 +41,6 @@ KNOWN = (*SCENES, *RENDERED, *TERRACES)
 #: Scenes that are no drive, so that no odometry can jump.
 STILLS = ("herzjesus",)
 HEADER = ("", "accepted", "of these wrong", "right", "of these rejected")
-#: A pose further off than so many of its standard deviations, on any axis, was too certain.
-SIGMAS = 5.0
 THRESHOLDS = (0.5, 0.7, 0.8, 0.9, 0.95)
 
 
@@ -206,11 +204,11 @@ def jumps_table(frames: Sequence[jumps.FrameAfter]) -> report.Table:
                 str(len(here)),
                 _text(len(accepted), len(here))[1],
                 _text(sum(f.wrong for f in accepted), len(accepted))[1],
-                str(sum(f.sigmas > SIGMAS for f in accepted)),
+                str(sum(f.sigmas > jumps.SIGMAS for f in accepted)),
                 f"{np.median(until):g}, {until.max():g}",
             )
         )
-    header = ("", "frames after", "accepted", "of these wrong", f"beyond {SIGMAS:g} sigmas")
+    header = ("", "frames after", "accepted", "of these wrong", f"beyond {jumps.SIGMAS:g} sigmas")
     header = (*header, "frames until right: median, most")
     return report.Table("Jumps of odometry", header, tuple(rows))
 

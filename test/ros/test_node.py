@@ -768,7 +768,7 @@ def test_old_and_broken_odometry_is_refused(running, until, room_drive):
 def lost_and_found(graph, room_places, room_drive, until):
     """A robot that nobody tells where it is, with the confirmation that users have."""
     robot = Robot(room_drive)
-    node = localizer(room_places, tracker__gates__start_fixes=2, tracker__gates__max_doubts=2)
+    node = localizer(room_places, tracker__gates__start_fixes=2, tracker__gates__find_after=2)
     graph.add_node(robot)
     graph.add_node(node)
     assert until(robot.ready), "the localizer did not become active"

@@ -29,7 +29,8 @@ class GateConfig:
     how much (m) its standard deviation may grow meanwhile. doubt_m, doubt_deg: every rejected fix
     in a row says that the pose may be this much further off (one standard deviation), so that a
     jump of the odometry is searched for in a few frames; max_doubts: of so many at most, and at
-    once where odometry was seen to jump.
+    once where odometry was seen to jump. find_after: so many rejected fixes in a row, and the robot
+    is looked for in the whole map, where that can be done.
     """
 
     min_points: int = 40
@@ -50,6 +51,7 @@ class GateConfig:
     doubt_m: float = 0.5
     doubt_deg: float = 2.0
     max_doubts: int = 6
+    find_after: int = 3
 
     def doubt(self, rejected: int) -> np.ndarray:
         """(6, 6) in ROS order: what fixes rejected in a row add to the covariance of a pose."""

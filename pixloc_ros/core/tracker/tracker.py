@@ -12,7 +12,7 @@ from pixloc_ros.core.frame import Fix, Place
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.tracker.camera import CameraWatch
 from pixloc_ros.core.tracker.config import TrackerConfig
-from pixloc_ros.core.tracker.gates import judge
+from pixloc_ros.core.tracker.gates import judge, mahalanobis
 from pixloc_ros.core.tracker.motion import Anchor, Prediction
 from pixloc_ros.core.tracker.odometry import OdometryBuffer, OdometrySample
 from pixloc_ros.core.tracker.odometry_watch import OdometryWatch
@@ -130,7 +130,7 @@ class Tracker:
                 self._anchor = replace(self._anchor, stamp_ns=max(self._anchor.stamp_ns, stamp_ns))
                 self._awaits_frame = False
             self._state, self._reason = self._carried(self._anchor, stamp_ns, odometry)
-            doubted = self._doubts >= self.config.gates.max_doubts
+            doubted = self._doubts >= self.config.gates.find_after
             return Prediction(
                 stamp_ns,
                 self._epoch,
@@ -181,6 +181,10 @@ class Tracker:
                     prediction.anchor, prediction.stamp_ns, prediction.odometry, reasons[0]
                 )
                 now = Place(*self._carry(prediction.anchor, prediction.odometry))  # doubted more
+                if found is not None and not self._agree(now, fix):
+                    self._state = (
+                        TrackState.STARTING
+                    )  # seen elsewhere: the carried pose may be wrong
             result = FrameResult(
                 prediction.stamp_ns,
                 self._state,
@@ -210,6 +214,12 @@ class Tracker:
         T_map_base, covariance = anchor.predict(odometry, noise)
         jumped = odometry.jumps != anchor.odometry.jumps
         return T_map_base, covariance + gates.doubt(gates.max_doubts if jumped else self._doubts)
+
+    def _agree(self, place: Place, fix: Fix) -> bool:
+        """A fix, and where odometry has carried the pose to."""
+        error = transforms.error6(fix.T_map_base, place.T_map_base)
+        sigma = mahalanobis(error, place.covariance + fix.covariance)
+        return sigma <= self.config.gates.max_correction_sigma
 
     def _carried(
         self, anchor: Anchor, stamp_ns: int, odometry: OdometrySample, rejected: str = ""

@@ -22,6 +22,8 @@ BEFORE, AFTER = 6, 15
 METRES = (0.5, 1.0, 2.0, 3.0)
 #: Along and sideways, in the base's frame.
 DIRECTIONS = {"along": (1.0, 0.0), "sideways": (0.0, 1.0)}
+#: A pose further off than so many of its standard deviations, on any axis, was too certain.
+SIGMAS = 5.0
 #: Hz. Between poses as rare as the second, no jump is faster than a robot could be.
 RATES = (50, 10)
 
@@ -78,7 +80,7 @@ def drive_on(
         for after, (result, T) in enumerate(zip(results, piece.T_map_base[BEFORE:])):
             frames.append(
                 FrameAfter(
-                    scene, metres, direction, rate, after, result.accepted, *_error(result, T)
+                    scene, metres, direction, rate, after, result.accepted, *given_out(result, T)
                 )
             )
         if progress:
@@ -96,8 +98,9 @@ def frames_until_right(frames: Sequence[FrameAfter]) -> list[float]:
     return list(first.values())
 
 
-def _error(result: FrameResult, T_map_base: np.ndarray) -> tuple[float, float, float]:
-    """Metres, degrees and sigmas of the pose that is given out."""
+def given_out(result: FrameResult, T_map_base: np.ndarray) -> tuple[float, float, float]:
+    """Metres and degrees that the pose which is given out is off, and on its worst axis the
+    standard deviations; infinite without a pose."""
     if result.T_map_base is None:
         return math.inf, math.inf, math.inf
     metres, radians = transforms.pose_error(result.T_map_base, T_map_base)

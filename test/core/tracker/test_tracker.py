@@ -392,14 +392,24 @@ def test_carried_away_it_is_found_again_and_nothing_wrong_is_said_meanwhile(find
     for k in range(1, 4):
         step(finder, k / 10, right)
     assert finder.state is TrackState.TRACKING
-    rejected = GATES.max_doubts
-    for k in range(4, 4 + rejected):  # somebody carries the robot 100 m away
+    for k in range(4, 4 + GATES.find_after):  # somebody carries the robot 100 m away
         far = step(finder, k / 10, lambda p: good(at(100.0), p.place.T_map_base))
         assert far.state is TrackState.COASTING and abs(far.T_map_base[0, 3] - k / 10) < 0.01
     first = find(finder, 1.0, at(100.0))
-    assert first.state is TrackState.COASTING and first.T_map_base[0, 3] < 2
+    assert first.state is TrackState.STARTING and first.T_map_base is None
     second = find(finder, 1.1, at(100.1))
     assert second.accepted and abs(second.T_map_base[0, 3] - 100.1) < 0.01
+
+
+def test_found_where_odometry_has_carried_it_the_pose_is_given_out_meanwhile(finder):
+    finder.set_pose(SECOND, at(0.0), TIGHT)
+    for k in range(1, 4):
+        step(finder, k / 10, right)
+    for k in range(4, 4 + GATES.find_after):
+        step(finder, k / 10, lambda p: good(at(100.0), p.place.T_map_base))
+    first = find(finder, 1.0, at(1.0))
+    assert first.state is TrackState.COASTING and abs(first.T_map_base[0, 3] - 1.0) < 0.01
+    assert find(finder, 1.1, at(1.1)).accepted
 
 
 def test_lost_it_looks_everywhere_and_a_pose_that_is_given_comes_first(finder):
