@@ -67,8 +67,7 @@ def evaluate(
     with_view: Iterable[int] = (),
 ) -> tuple[RunResult, Metrics]:
     """Run and measure; `OVERLAYS` frames along the way, or those given, carry their points."""
-    height, width = drive.image(0).shape[:2]
-    localizer.warm_up(width, height)
+    localizer.warm_up(*(round(float(side)) for side in drive.camera.size))
     samples = np.linspace(0, len(drive) - 1, OVERLAYS + 2)[1:-1].astype(int).tolist()
     with_view = set(with_view) or set(samples)
     result = run_drive(localizer, tracker, drive, progress=progress, with_view=with_view)

@@ -8,6 +8,7 @@ same integer nanoseconds, so that ``ros2 bag play`` delivers an image at the tim
 from __future__ import annotations
 
 import heapq
+import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from pixloc_ros.core.errors import DataError
+from pixloc_ros.core.geometry.camera import Camera
 from pixloc_ros.core.progress import Progress
 from pixloc_ros.datasets.bag_reader import BagReader
 from pixloc_ros.datasets.bag_topics import (
@@ -28,10 +30,12 @@ from pixloc_ros.datasets.bag_topics import (
     open_writer,
 )
 from pixloc_ros.datasets.dead_reckoning import covered, interpolate_poses
-from pixloc_ros.datasets.drive import Drive
+from pixloc_ros.datasets.drive import Drive, Odometry
 from pixloc_ros.messages.camera_info import camera_of
 from pixloc_ros.messages.headers import camera_frame, stamp_of
 from pixloc_ros.messages.maker import IMAGE_FORMATS, MessageMaker
+
+log = logging.getLogger(__name__)
 
 # ROS reads time 0 as "no clock yet": drives with relative stamps are moved to begin here.
 FIRST_STAMP_NS = 1_000_000_000
@@ -153,19 +157,14 @@ def read_bag(
     """
     bag = BagReader(path)
     image_topic = bag.first_present(topics.image, topics.image + "/compressed")
-    bag.require(topics.camera_info)
     index = bag.index(image_topic)
-    info = bag.first_message(topics.camera_info)
-    height, width = bag.image(image_topic, index[0]).shape[:2]
-    try:
-        camera = camera_of(info, width, height, rectified)
-    except DataError as error:
-        raise DataError(f"{bag.path}, topic {topics.camera_info}: {error}") from error
+    picture = _first_picture(bag, image_topic, index)
+    camera, info = _camera(bag, topics.camera_info, picture, rectified)
     odom = bag.odometry(topics.odom)
     if T_base_cam is None:
         base = bag.first_message(topics.odom).child_frame_id
         mount = camera_frame(bag.first_message(image_topic), info)
-        T_base_cam = bag.static_chain(topics.tf_static, base, mount)
+        T_base_cam = bag.static_chain(base, mount)
     T_map_base = None
     if bag.has(topics.ground_truth):
         truth = bag.odometry(topics.ground_truth)
@@ -174,6 +173,7 @@ def read_bag(
             raise DataError(f"{bag.path}: {topics.ground_truth} covers no image of {image_topic}")
         T_map_base = interpolate_poses(truth.stamps_ns, truth.T_odom_base, index[:, 0])
     stamps_ns = index[:, 0]
+    _check_overlap(f"{bag.path}: {image_topic}", stamps_ns, topics.odom, odom)
     return Drive(
         name=bag.path.resolve().name,
         names=tuple(str(stamp) for stamp in stamps_ns),
@@ -184,3 +184,35 @@ def read_bag(
         load=lambda i: bag.image(image_topic, index[i]),
         odometry=odom,
     )
+
+
+def _first_picture(bag: BagReader, topic: str, index: np.ndarray) -> np.ndarray:
+    """The first image that can be decoded; as in the node, others cost their own frames only."""
+    for number, place in enumerate(index):
+        try:
+            return bag.image(topic, place)
+        except DataError as error:
+            if number == len(index) - 1:
+                raise
+            log.warning("%s", error)
+    raise DataError(f"topic {topic} of {bag.path} has no images")
+
+
+def _camera(
+    bag: BagReader, topic: str, picture: np.ndarray, rectified: bool
+) -> tuple[Camera, object]:
+    """The camera of a picture, and the first message that describes one that can be used."""
+    height, width = picture.shape[:2]
+    read = bag.usable(topic, lambda info: camera_of(info, width, height, rectified))
+    _, info, camera = next(read)
+    return camera, info
+
+
+def _check_overlap(images: str, stamps_ns: np.ndarray, topic: str, odometry: Odometry) -> None:
+    first, last = odometry.stamps_ns[[0, -1]]
+    if not np.any((stamps_ns >= first) & (stamps_ns <= last)):
+        raise DataError(
+            f"{images} is stamped {stamps_ns[0] * 1e-9:.3f} to {stamps_ns[-1] * 1e-9:.3f} s, but "
+            f"{topic} {first * 1e-9:.3f} to {last * 1e-9:.3f} s: they have no time in common; let "
+            "both drivers use the same clock"
+        )

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pixloc_ros.core.errors import DataError
 
 STORAGES = ("mcap", "sqlite3")
+#: Topics that have these names everywhere.
+TF_STATIC, TF = "/tf_static", "/tf"
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,6 @@ class BagTopics:
     camera_info: str = "/camera_info"
     odom: str = "/odom"
     ground_truth: str = "/ground_truth/odometry"
-    tf_static: str = "/tf_static"
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def motion_channels(topics: BagTopics, with_truth: bool) -> dict[str, Channel]:
     """Channels "tf_static" and "odom", and "truth" if there is one."""
     odometry = "nav_msgs/msg/Odometry"
     channels = {
-        "tf_static": Channel(topics.tf_static, "tf2_msgs/msg/TFMessage", latched=True),
+        "tf_static": Channel(TF_STATIC, "tf2_msgs/msg/TFMessage", latched=True),
         "odom": Channel(topics.odom, odometry),
     }
     return {**channels, "truth": Channel(topics.ground_truth, odometry)} if with_truth else channels

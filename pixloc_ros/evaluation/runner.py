@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -17,10 +18,15 @@ from pixloc_ros.core.tracker import FrameResult, Tracker, TrackState
 from pixloc_ros.datasets.drive import Drive
 from pixloc_ros.evaluation.trajectory import Track
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class RunResult:
-    """What the tracker said about each frame of a drive, in the drive's order."""
+    """What the tracker said about each frame of a drive, in the drive's order.
+
+    drive: without the images that could not be read.
+    """
 
     drive: Drive
     results: tuple[FrameResult, ...]
@@ -70,14 +76,23 @@ def run_drive(
     tracker.reset()
     tracker.set_pose(int(drive.stamps_ns[0]), initial, covariance)
     odometry, fed, results = drive.odometry, 0, []
+    refused: dict[int, DataError] = {}
     begin = time.perf_counter()
     for i, stamp_ns in enumerate(drive.stamps_ns.tolist()):
         covered = np.searchsorted(odometry.stamps_ns, stamp_ns, side="left") + 1
         for k in range(fed, min(covered, len(odometry))):
             tracker.odometry.add(int(odometry.stamps_ns[k]), odometry.T_odom_base[k])
         fed = max(fed, covered)
-        frame = Frame(stamp_ns, drive.image(i), drive.camera, drive.T_base_cam)
+        try:
+            frame = Frame(stamp_ns, drive.image(i), drive.camera, drive.T_base_cam)
+        except DataError as error:  # as in the node, such an image never gets to the tracker
+            refused[i] = error
+            continue
         results.append(process_frame(localizer, tracker, frame, with_view=i in with_view))
         if progress:
             progress(i + 1, len(drive), "frames")
+    if refused:
+        first = next(iter(refused.values()))
+        log.warning("%s: %d images left out: %s", drive.name, len(refused), first)
+        drive = drive.subset(np.setdiff1d(np.arange(len(drive)), list(refused)))
     return RunResult(drive, tuple(results), time.perf_counter() - begin)

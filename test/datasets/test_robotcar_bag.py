@@ -15,6 +15,7 @@ from pixloc_ros.cli import pixloc
 from pixloc_ros.core.errors import ConfigError, DataError
 from pixloc_ros.datasets.bag import read_bag
 from pixloc_ros.datasets.bag_reader import BagReader
+from pixloc_ros.datasets.bag_storage import BagStorage
 from pixloc_ros.datasets.bag_topics import Channel
 from pixloc_ros.datasets.place import read_place
 from pixloc_ros.datasets.robotcar import utm
@@ -38,8 +39,9 @@ def drive(tmp_path) -> Path:
 
 
 def log_of(bag: Path) -> list[tuple[int, str, bytes]]:
-    reader = BagReader(bag)
-    return [(stamp, c.topic, bytes(data)) for c, stamp, data in reader._reader.messages()]
+    storage = BagStorage(bag)
+    topics = {connection.topic for connection in storage.connections}
+    return [(stamp, c.topic, bytes(data)) for stamp, c, data in storage.messages(topics)]
 
 
 def information(bag: Path) -> dict:

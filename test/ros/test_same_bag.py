@@ -171,7 +171,7 @@ def test_a_topic_of_nothing_but_bad_messages_is_named(tmp_path):
     bag = write(tmp_path / "bag", "mono16", "lens", "lens", WINDOW)
     broken = BagReader(bag)
     with pytest.raises(DataError, match="/odom of .*has no messages that can be used: no good"):
-        broken._by_stamp("/odom", refuse)
+        broken._by_time("/odom", refuse)
 
 
 def refuse(message):
