@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from pixloc_ros.cli.flags import add_network, add_rectified, add_settings, settings_of
+from pixloc_ros.cli.flags import add_bag, add_network, add_settings, settings_of
 from pixloc_ros.cli.map_info import print_summary
 from pixloc_ros.cli.support import progress_bar, run_command
 from pixloc_ros.core.errors import ConfigError
 from pixloc_ros.core.network import load_checkpoint
+from pixloc_ros.datasets.bag_topics import BagInput
 from pixloc_ros.datasets.drive import Drive
 from pixloc_ros.datasets.folder import read_drive, write_drive
 from pixloc_ros.datasets.place import read_place
@@ -59,7 +60,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="folder of the map")
     add_network(parser)
     drive = parser.add_argument_group("with --drive")
-    add_rectified(drive)
+    add_bag(parser)
     drive.add_argument("--every", type=int, default=1, metavar="N", help="use every N-th frame")
     drive.add_argument(
         "--spacing",
@@ -124,7 +125,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 
 def _chosen_frames(arguments: argparse.Namespace) -> Drive:
     """The frames to map, as files (those that are none yet are written beside the map)."""
-    drive = read_place(arguments.drive, arguments.image_is_rectified)
+    drive = read_place(arguments.drive, settings_of(BagInput, arguments))
     drive = drive.subset(slice(None, None, arguments.every))
     if arguments.spacing > 0:
         drive = drive.subset(spaced(drive.T_map_cam, arguments.spacing))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from pixloc_ros.core.config import from_dict
+from pixloc_ros.datasets.bag_topics import BagInput
 
 T = TypeVar("T")
 
@@ -47,10 +48,8 @@ def run_parser(prog: str, description: str | None) -> argparse.ArgumentParser:
     """The arguments of a command that runs over a drive in a map; `support.open_run` opens both."""
     parser = argparse.ArgumentParser(prog=prog, description=description)
     parser.add_argument("--map", type=Path, required=True, help="folder written by build_map")
-    parser.add_argument(
-        "--drive", required=True, help="rosbag2 folder, image folder, or folder:session"
-    )
-    add_rectified(parser)
+    parser.add_argument("--drive", required=True, help="bag, image folder, or folder:session")
+    add_bag(parser)
     add_network(parser)
     add_odometry(parser)
     add_skip_every(parser)
@@ -86,10 +85,28 @@ def add_skip_every(parser) -> None:
     )
 
 
-def add_rectified(parser) -> None:
-    """`--image-is-rectified`, named as the node's parameter."""
-    parser.add_argument(
+def add_bag(parser) -> None:
+    """The flags of `BagInput`: topics, frames and what a bag does not say of its camera."""
+    group = parser.add_argument_group("of a bag (what is not named is found in it)")
+    add_settings(
+        group,
+        BagInput(),
+        image={"metavar": "TOPIC"},
+        camera_info={"metavar": "TOPIC"},
+        odom={
+            "metavar": "TOPIC",
+            "help": "Odometry, PoseWithCovarianceStamped, PoseStamped, or /tf",
+        },
+        ground_truth={"metavar": "TOPIC"},
+        base_frame={"metavar": "FRAME", "help": "the frame that odometry moves"},
+        extrinsics={
+            "nargs": 6,
+            "metavar": ("X", "Y", "Z", "ROLL", "PITCH", "YAW"),
+            "help": "of the camera's optical frame in the base (m, rad) instead of tf",
+        },
+    )
+    group.add_argument(
         "--image-is-rectified",
         action="store_true",
-        help="images of the bag are undistorted already: use P of camera_info, not K and D",
+        help="as the node's parameter: the images are undistorted already, use camera_info's P",
     )

@@ -18,9 +18,17 @@ import numpy as np
 from pixloc_ros.core.errors import DataError
 from pixloc_ros.core.geometry.camera import Camera
 from pixloc_ros.core.progress import Progress
+from pixloc_ros.datasets.bag_input import (
+    choose_camera_info,
+    choose_image,
+    choose_odometry,
+    choose_truth,
+    mounting,
+)
 from pixloc_ros.datasets.bag_reader import BagReader
 from pixloc_ros.datasets.bag_topics import (
     BagFrames,
+    BagInput,
     BagTopics,
     Channel,
     add_channels,
@@ -137,49 +145,42 @@ def _in_stamp_order(drive: Drive, make, image_format: str) -> Iterator[tuple]:
     return heapq.merge(*streams, key=lambda event: event[:2])
 
 
-def read_bag(
-    path: str | Path,
-    topics: BagTopics = BagTopics(),
-    T_base_cam: np.ndarray | None = None,
-    rectified: bool = False,
-) -> Drive:
+def read_bag(path: str | Path, given: BagInput = BagInput()) -> Drive:
     """A recorded bag as a drive; images stay in the bag until they are asked for.
 
-    Images, camera and stamps are those that the live node takes from the same messages.
+    Images, camera and stamps are those that the live node takes from the same messages. What
+    ``given`` does not name is found in the bag, see ``BagInput``. ``T_map_base`` is the ground
+    truth, where the bag has it, interpolated at the images; those that it does not cover are left
+    out.
 
-    The camera's mounting is the chain of /tf_static from the odometry's ``child_frame_id`` to the
-    image's ``frame_id`` unless ``T_base_cam`` (4, 4) is given. ``rectified``: the images are
-    undistorted already, so the camera is camera_info's P. ``T_map_base`` is the ground-truth topic,
-    where the bag has it, interpolated at the images; those that it does not cover are left out.
-
-    Raises ``DataError`` for a folder that is no bag, for a missing topic, listing those there, and
-    for a calibration that cannot be used.
+    Raises ``DataError`` for what is no bag, for a topic that is missing or may be one of several,
+    listing those there, and for a calibration that cannot be used.
     """
     bag = BagReader(path)
-    image_topic = bag.first_present(topics.image, topics.image + "/compressed")
+    image_topic = choose_image(bag, given)
+    info_topic = choose_camera_info(bag, given, image_topic)
+    odom_topic, base, odom = choose_odometry(bag, given)
     index = bag.index(image_topic)
     picture = _first_picture(bag, image_topic, index)
-    camera, info = _camera(bag, topics.camera_info, picture, rectified)
-    odom = bag.odometry(topics.odom)
-    if T_base_cam is None:
-        base = bag.first_message(topics.odom).child_frame_id
-        mount = camera_frame(bag.first_message(image_topic), info)
-        T_base_cam = bag.static_chain(base, mount)
+    camera, info = _camera(bag, info_topic, picture, given.image_is_rectified)
+    frame = camera_frame(bag.first_message(image_topic), info)
+    T_base_cam = mounting(bag, given, base, frame)
     T_map_base = None
-    if bag.has(topics.ground_truth):
-        truth = bag.odometry(topics.ground_truth)
+    truth_topic = choose_truth(bag, given)
+    if truth_topic:
+        truth = bag.odometry(truth_topic)
         index = index[covered(truth.stamps_ns, index[:, 0], MAX_TRUTH_GAP_NS)]
         if len(index) == 0:
-            raise DataError(f"{bag.path}: {topics.ground_truth} covers no image of {image_topic}")
+            raise DataError(f"{bag.path}: {truth_topic} covers no image of {image_topic}")
         T_map_base = interpolate_poses(truth.stamps_ns, truth.T_odom_base, index[:, 0])
     stamps_ns = index[:, 0]
-    _check_overlap(f"{bag.path}: {image_topic}", stamps_ns, topics.odom, odom)
+    _check_overlap(f"{bag.path}: {image_topic}", stamps_ns, odom_topic, odom)
     return Drive(
         name=bag.path.resolve().name,
         names=tuple(str(stamp) for stamp in stamps_ns),
         stamps_ns=stamps_ns,
         camera=camera,
-        T_base_cam=np.asarray(T_base_cam, np.float64),
+        T_base_cam=T_base_cam,
         T_map_base=T_map_base,
         load=lambda i: bag.image(image_topic, index[i]),
         odometry=odom,

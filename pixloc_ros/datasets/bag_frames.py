@@ -51,8 +51,8 @@ def reached(edges: Edges, base: str) -> dict[str, np.ndarray]:
     return found
 
 
-def moved_base(edges: Edges, base: str) -> tuple[str, np.ndarray, np.ndarray]:
-    """The frame in which a base moves, stamps (N,) and T_frame_base (N, 4, 4).
+def moved_base(edges: Edges, base: str) -> tuple[np.ndarray, np.ndarray]:
+    """Stamps (N,) and T_odom_base (N, 4, 4) of a base in the frame that it moves in.
 
     The one moving edge whose child is the base, or is fixed to it. DataError, which lists what
     moves, where there is none or more than one.
@@ -66,5 +66,5 @@ def moved_base(edges: Edges, base: str) -> tuple[str, np.ndarray, np.ndarray]:
             f"/tf says {'more than once' if found else 'nowhere'} how '{base}' moves; "
             f"what moves there: {listed}"
         )
-    (parent, child), edge = found[0], moving[found[0]]
-    return parent, edge.stamps_ns, edge.T @ transforms.inverse(rigid[child])
+    edge = moving[found[0]]
+    return edge.stamps_ns, edge.T @ transforms.inverse(rigid[found[0][1]])

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pixloc_ros.core.errors import DataError
-from pixloc_ros.datasets.bag_frames import Edge, Edges, reached
+from pixloc_ros.datasets.bag_frames import Edge, Edges, moved_base, reached
 from pixloc_ros.datasets.bag_stamps import usable_times
 from pixloc_ros.datasets.bag_storage import BagStorage
 from pixloc_ros.datasets.bag_topics import TF, TF_STATIC
@@ -68,8 +68,12 @@ class BagReader:
         for topic in topics:
             if self.has(topic):
                 return topic
-        there = ", ".join(f"{topic} ({kind})" for topic, kind in sorted(self.topics.items()))
-        raise DataError(f"{self.path} has no topic {' or '.join(topics)}; it has: {there}")
+        raise DataError(f"{self.path} has no topic {' or '.join(topics)}; it has: {self.listing()}")
+
+    def listing(self) -> str:
+        """All topics with their types, for an error."""
+        listed = (f"{topic} ({kind})" for topic, kind in sorted(self.topics.items()))
+        return ", ".join(listed) or "nothing"
 
     def raw_messages(self, topic: str, start: int | None = None, stop: int | None = None):
         """(log time in ns, message type, serialized bytes) in the order of the log."""
@@ -132,9 +136,19 @@ class BagReader:
         raise DataError(f"image {time_ns} of {topic} vanished from {self.path}")
 
     def odometry(self, topic: str) -> Odometry:
-        """The poses of an odometry topic."""
-        stamps_ns, rows = self._by_time(topic, lambda m: pose_of(m.pose.pose))
+        """The poses of a topic of Odometry, PoseWithCovarianceStamped or PoseStamped."""
+        stamps_ns, rows = self._by_time(topic, lambda m: pose_of(getattr(m.pose, "pose", m.pose)))
         return Odometry(stamps_ns, np.stack(rows))
+
+    def tf_odometry(self, base: str) -> Odometry:
+        """How a frame moves by /tf, in the frame above the one that moves it. See `moved_base`."""
+        edges = {**self.transforms(TF), **self.transforms(TF_STATIC)}
+        try:
+            stamps_ns, T = moved_base(edges, base)
+        except DataError as error:
+            raise DataError(f"{self.path}: {error}") from error
+        rows, times_ns = usable_times(f"{self.path}, {TF}", stamps_ns, stamps_ns)
+        return Odometry(times_ns, T[rows])
 
     def stated_odometry(self, topic: str) -> StatedOdometry:
         """An odometry topic with its twists and what it says of its errors."""

@@ -33,6 +33,30 @@ class BagFrames:
 
 
 @dataclass(frozen=True)
+class BagInput:
+    """What to read of a bag, and what the bag does not say; what is empty is found in the bag.
+
+    image: Image or CompressedImage. camera_info. odom: Odometry, PoseWithCovarianceStamped,
+    PoseStamped, or /tf for what moves the base there. ground_truth: of the same types but /tf.
+    base_frame: the frame that odometry moves, else its child_frame_id. extrinsics: x, y, z, roll,
+    pitch, yaw (m, rad) of the camera's optical frame in the base, else from tf.
+    image_is_rectified: the images are undistorted, so that the camera is camera_info's P.
+    """
+
+    image: str = ""
+    camera_info: str = ""
+    odom: str = ""
+    ground_truth: str = ""
+    base_frame: str = ""
+    extrinsics: tuple[float, ...] = ()
+    image_is_rectified: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.extrinsics) not in (0, 6):
+            raise ValueError("extrinsics are six numbers: x y z roll pitch yaw")
+
+
+@dataclass(frozen=True)
 class Channel:
     """A topic of the bag: its name, its message type, and whether late subscribers get it too."""
 

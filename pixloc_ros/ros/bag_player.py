@@ -33,8 +33,8 @@ from pixloc_ros.messages.headers import stamp_of_raw
 from pixloc_ros.ros.conversions import to_stamp
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
-# Without the topics of these types a localizer has nothing to do: play waits for their readers.
-AWAITED_TYPES = (*IMAGE_TYPES, "nav_msgs/msg/Odometry")
+# Without a topic of each of these a localizer has nothing to do: play waits for their readers.
+AWAITED_TYPES = (IMAGE_TYPES, ("nav_msgs/msg/Odometry",))
 STATIC = "/tf_static"
 
 
@@ -137,15 +137,20 @@ class Player:
         self._stop.set()
 
     def wait_for_readers(self, timeout_s: float) -> list[str]:
-        """Wait until images and odometry have subscribers; the topics that have none."""
+        """Wait until one image topic and one of odometry, as far as the bag has such, have
+        subscribers (a robot may record more cameras than are used); the topics of what has none."""
         awaited = [
-            t
-            for t, kind in self._bag.types.items()
-            if kind in AWAITED_TYPES and "ground_truth" not in t
+            [t for t, kind in self._bag.types.items() if kind in kinds and "ground_truth" not in t]
+            for kinds in AWAITED_TYPES
         ]
         deadline = time.monotonic() + timeout_s
         while not self._stop.is_set():
-            missing = [t for t in awaited if self._publishers[t].get_subscription_count() == 0]
+            missing = [
+                topic
+                for topics in awaited
+                if not any(self._publishers[t].get_subscription_count() for t in topics)
+                for topic in topics
+            ]
             if not missing or time.monotonic() > deadline:
                 return missing
             self._stop.wait(0.05)

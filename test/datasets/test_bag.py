@@ -15,7 +15,7 @@ from pixloc_ros.core.geometry.camera import Camera
 from pixloc_ros.datasets.bag import read_bag, write_bag
 from pixloc_ros.datasets.bag_reader import BagReader
 from pixloc_ros.datasets.bag_storage import BagStorage
-from pixloc_ros.datasets.bag_topics import BagTopics
+from pixloc_ros.datasets.bag_topics import BagInput
 from pixloc_ros.datasets.drive import Odometry
 from pixloc_ros.datasets.place import read_place
 from pixloc_ros.synthetic.odometry import simulate_odometry
@@ -73,11 +73,14 @@ def test_rectified_images_take_the_projection(tmp_path):
     k, d = [50.0, 0, 31, 0, 51, 23, 0, 0, 1], [-0.3, 0.1, 1e-3, 0]
     camera = Camera.from_ros("plumb_bob", 64, 48, k, d)
     path = write_bag(make_drive(camera=camera), tmp_path / "bag")
-    raw, straight = read_place(str(path)).camera, read_place(str(path), rectified=True).camera
+    raw, straight = (
+        read_place(str(path)).camera,
+        read_place(str(path), BagInput(image_is_rectified=True)).camera,
+    )
     assert raw.to_dict() == camera.to_dict()
     assert straight.model == "pinhole" and straight.f.tolist() == [50, 51]
-    with pytest.raises(DataError, match="is no bag; only"):
-        read_place(str(tmp_path), rectified=True)
+    with pytest.raises(DataError, match="is no bag; topics"):
+        read_place(str(tmp_path), BagInput(image_is_rectified=True))
 
 
 @pytest.mark.parametrize("flags", [[], ["--image-is-rectified"]])
@@ -153,7 +156,7 @@ def test_missing_topic_lists_what_is_there(tmp_path):
         match=r"no topic /front or /front/compressed; it has: "
         r"/camera_info \(sensor_msgs/msg/CameraInfo\), .*/image",
     ):
-        read_bag(path, BagTopics(image="/front"))
+        read_bag(path, BagInput(image="/front"))
 
 
 def test_unreachable_camera_frame_is_named(tmp_path):

@@ -13,7 +13,6 @@ import yaml
 
 from pixloc_ros.cli import pixloc
 from pixloc_ros.core.errors import ConfigError, DataError
-from pixloc_ros.datasets.bag import read_bag
 from pixloc_ros.datasets.bag_reader import BagReader
 from pixloc_ros.datasets.bag_storage import BagStorage
 from pixloc_ros.datasets.bag_topics import Channel
@@ -22,7 +21,6 @@ from pixloc_ros.datasets.robotcar import utm
 from pixloc_ros.datasets.robotcar.bag import (
     BagOptions,
     thinned,
-    topics_of,
     write_robotcar_bag,
 )
 from pixloc_ros.datasets.robotcar.camera import CameraModel
@@ -175,7 +173,7 @@ def test_gaps_ranges_and_rates(drive, tmp_path):
     assert (stamps // 100_000).tolist() == [6, 10, 11, 13, 15] and counts[IMAGE] == 5
     log = log_of(tmp_path / "bag")
     assert log[0][0] >= (raw.START - 1) * 1000 and log[-1][0] <= (raw.START + 2_000_000) * 1000
-    drive_again = read_bag(tmp_path / "bag", topics_of("stereo_left"))
+    drive_again = read_place(f"{tmp_path / 'bag'}:stereo_left")
     np.testing.assert_allclose(drive_again.T_map_base[:, 1, 3], 1.5 + 5e-6 * stamps, atol=1e-6)
 
 

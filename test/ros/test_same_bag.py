@@ -18,7 +18,7 @@ from pixloc_ros.core.errors import DataError
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.datasets.bag import read_bag
 from pixloc_ros.datasets.bag_reader import BagReader
-from pixloc_ros.datasets.bag_topics import Channel, add_channels, open_writer
+from pixloc_ros.datasets.bag_topics import BagInput, Channel, add_channels, open_writer
 from pixloc_ros.datasets.drive import T_BODY_OPTICAL
 from pixloc_ros.ros import pipeline
 from pixloc_ros.ros.pipeline import FramePipeline, Job
@@ -127,7 +127,7 @@ def live_frames(bag: Path, monkeypatch, rectified: bool):
 @pytest.mark.parametrize("kind", IMAGES)
 def test_the_node_and_the_reader_of_bags_agree(tmp_path, monkeypatch, kind, rectified, caplog):
     bag = write(tmp_path / "bag", kind, "/lens", "elsewhere", WINDOW)
-    drive = read_bag(bag, rectified=rectified)
+    drive = read_bag(bag, BagInput(image_is_rectified=rectified))
     frames, asked = live_frames(bag, monkeypatch, rectified)
     assert asked == [("lens", stamp_ns) for stamp_ns in STAMPS]
     assert [frame.stamp_ns for frame in frames] == STAMPS == drive.stamps_ns.tolist()
