@@ -62,19 +62,23 @@ def run_drive(
     drive gives the same poses at every run.
 
     Args:
-        initial: T_map_base (4, 4) at the first frame, or "ground_truth" to take the drive's own.
+        initial: T_map_base (4, 4) at the first frame that odometry covers, or "ground_truth" to
+            take the drive's own.
         covariance: of that pose, (6, 6) in ROS order; without one, that of a pose clicked in rviz.
         with_view: indices of frames whose results shall carry the points for an overlay.
     """
     if drive.odometry is None:
         raise DataError(f"drive '{drive.name}' has no odometry; simulate it first")
+    first = int(np.searchsorted(drive.stamps_ns, drive.odometry.stamps_ns[0]))
+    if first == len(drive):
+        raise DataError(f"drive '{drive.name}': odometry begins after the last image")
     if isinstance(initial, str):
         if drive.T_map_base is None:
             raise DataError(f"drive '{drive.name}' has no ground truth to start from")
-        initial = drive.T_map_base[0]
+        initial = drive.T_map_base[first]
 
     tracker.reset()
-    tracker.set_pose(int(drive.stamps_ns[0]), initial, covariance)
+    tracker.set_pose(int(drive.stamps_ns[first]), initial, covariance)
     odometry, fed, results = drive.odometry, 0, []
     refused: dict[int, DataError] = {}
     begin = time.perf_counter()
