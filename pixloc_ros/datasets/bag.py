@@ -1,7 +1,8 @@
 """Drives as rosbag2 recordings (mcap or sqlite3), written and read without a ROS installation.
 
-A bag holds what a robot would record: images, their calibration, wheel odometry, the static
-transform of the camera and, where it is known, the ground truth. Message and header stamps are the
+A bag holds what a robot would record: images, their calibration, wheel odometry (as a topic and as
+odom -> base_link on /tf), the static transform of the camera and, where it is known, the ground
+truth. Message and header stamps are the
 same integer nanoseconds, so that ``ros2 bag play`` delivers an image at the time it was taken.
 """
 
@@ -123,6 +124,7 @@ def _in_stamp_order(drive: Drive, make, image_format: str) -> Iterator[tuple]:
         stamps = drive.odometry.stamps_ns + shift_ns
         for message in make.odometry(zip(stamps, drive.odometry.T_odom_base)):
             yield stamp_of(message), 1, "odom", message
+            yield stamp_of(message), 1, "tf", make.moved(message)
 
     def ground_truth():
         for i, stamp_ns in enumerate(drive.stamps_ns + shift_ns):

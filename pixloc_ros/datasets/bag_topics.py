@@ -73,10 +73,11 @@ def image_channel(topic: str, image_format: str) -> Channel:
 
 
 def motion_channels(topics: BagTopics, with_truth: bool) -> dict[str, Channel]:
-    """Channels "tf_static" and "odom", and "truth" if there is one."""
+    """Channels "tf_static", "tf" and "odom", and "truth" if there is one."""
     odometry = "nav_msgs/msg/Odometry"
     channels = {
         "tf_static": Channel(TF_STATIC, "tf2_msgs/msg/TFMessage", latched=True),
+        "tf": Channel(TF, "tf2_msgs/msg/TFMessage"),
         "odom": Channel(topics.odom, odometry),
     }
     return {**channels, "truth": Channel(topics.ground_truth, odometry)} if with_truth else channels

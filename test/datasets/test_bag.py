@@ -99,6 +99,7 @@ def test_metadata_suits_ros2_bag_play(tmp_path):
         "/image",
         "/camera_info",
         "/odom",
+        "/tf",
         "/tf_static",
         "/ground_truth/odometry",
     }
@@ -119,9 +120,10 @@ def test_messages_are_in_stamp_order_and_odometry_comes_first(tmp_path):
     topics = {connection.topic for connection in storage.connections}
     log = [(stamp, connection.topic) for stamp, connection, _ in storage.messages(topics)]
     assert [stamp for stamp, _ in log] == sorted(stamp for stamp, _ in log)
-    assert [topic for _, topic in log[:5]] == [
+    assert [topic for _, topic in log[:6]] == [
         "/tf_static",
         "/odom",
+        "/tf",
         "/ground_truth/odometry",
         "/camera_info",
         "/image",

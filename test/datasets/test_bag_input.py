@@ -113,9 +113,9 @@ def transform(odometry, parent: str, child: str):
 
 
 def as_poses(topic, kind, log_ns, message):
-    """Odometry as bare poses, beside one that somebody set."""
+    """Odometry as bare poses, beside one that somebody set, and nothing on /tf."""
     if topic != "/odom":
-        return [(topic, kind, log_ns, message)]
+        return [(topic, kind, log_ns, message)] if topic != "/tf" else []
     pose = new("geometry_msgs/PoseStamped", message.header, message.pose.pose)
     covered = new("geometry_msgs/PoseWithCovarianceStamped", message.header, message.pose)
     return [
@@ -127,7 +127,7 @@ def as_poses(topic, kind, log_ns, message):
 def as_tf(topic, kind, log_ns, message):
     """Odometry on /tf alone, in a tree with a map above, a footprint below, and a wheel."""
     if topic != "/odom":
-        return [(topic, kind, log_ns, message)]
+        return [(topic, kind, log_ns, message)] if topic != "/tf" else []
     moving = [("odom", "base_footprint"), ("map", "odom"), ("base_link", "wheel")]
     entries = [transform(message, *pair) for pair in moving]
     fixed = transform(message, "base_footprint", "base_link")
@@ -179,3 +179,16 @@ def test_what_is_given_is_for_bags_alone(bag, tmp_path):
     with pytest.raises(DataError, match="is no bag; topics, frames"):
         read_place(str(tmp_path), BagInput(image="/image"))
     assert len(read_place(str(bag), BagInput(image="/image"))) == 6
+
+
+@pytest.mark.parametrize("drop", [(), ("/odom",)])
+def test_our_own_bags_have_the_whole_tree(bag, tmp_path, drop):
+    """odom -> base_link on /tf is what /odom says."""
+
+    def without(topic, kind, log_ns, message):
+        return [] if topic in drop else [(topic, kind, log_ns, message)]
+
+    other = read_bag(changed(bag, tmp_path / "other", without), BagInput(odom="/tf"))
+    own = read_bag(bag).odometry
+    np.testing.assert_array_equal(other.odometry.stamps_ns, own.stamps_ns)
+    np.testing.assert_allclose(other.odometry.T_odom_base, own.T_odom_base, atol=1e-12)

@@ -50,7 +50,7 @@ def information(bag: Path) -> dict:
 def test_a_bag_holds_what_the_drive_holds(drive, tmp_path, storage):
     options = BagOptions(storage=storage, image_format="png", part_s=1.2)
     counts = write_robotcar_bag(RobotCar(drive), tmp_path / "bag", options)
-    assert counts[IMAGE] == 20 and counts["/tf_static"] == 1 and counts["/odom"] == 20
+    assert counts[IMAGE] == counts["/odom"] == counts["/tf"] == 20 and counts["/tf_static"] == 1
     for camera in ("stereo_left", "mono_rear"):
         source, back = read_robotcar(drive, camera), read_place(f"{tmp_path / 'bag'}:{camera}")
         np.testing.assert_array_equal(back.stamps_ns, source.stamps_ns)
