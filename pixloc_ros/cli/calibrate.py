@@ -42,7 +42,8 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     if drive.T_map_base is None:
         raise DataError(f"drive '{drive.name}' has no ground truth to calibrate with")
     with progress_bar(console) as progress:
-        results = run_drive(localizer, Tracker(settings.tracker), drive, progress=progress).results
+        done = run_drive(localizer, Tracker(settings.tracker), drive, progress=progress)
+    drive, results = done.drive, done.results
     accepted = np.array([result.accepted for result in results])
     metres = np.full(len(drive), np.inf)
     for i in np.flatnonzero(accepted):

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
+from pixloc_ros.cli.flags import settings_of
 from pixloc_ros.core.config import from_dict
 from pixloc_ros.core.errors import DataError, PixlocError
 from pixloc_ros.core.feature_map import FeatureMap
@@ -21,7 +22,7 @@ from pixloc_ros.core.localizer import Localizer
 from pixloc_ros.core.network import Checkpoint, load_checkpoint
 from pixloc_ros.core.process import Settings
 from pixloc_ros.core.progress import Progress
-from pixloc_ros.datasets.bag_topics import BagFrames
+from pixloc_ros.datasets.bag_topics import BagInput
 from pixloc_ros.datasets.dead_reckoning import with_simulated_odometry
 from pixloc_ros.datasets.drive import Drive
 from pixloc_ros.datasets.place import read_place
@@ -42,15 +43,14 @@ def open_drive(
     odometry: str = "recorded",
     skip_every: int = 0,
     seed: int = 0,
-    rectified: bool = False,
-    base: str = BagFrames.base,
+    given: BagInput = BagInput(),
 ) -> Drive:
     """The drive at ``place`` (see ``datasets.place``) with odometry.
 
     odometry: "recorded", or "simulated" from the ground truth. skip_every: leave out the frames
-    0, n, 2n, ... (those a map was built from); 0 keeps all. rectified, base: see ``read_place``.
+    0, n, 2n, ... (those a map was built from); 0 keeps all. given: see ``read_place``.
     """
-    drive = read_place(place, rectified, base)
+    drive = read_place(place, given)
     if odometry == "simulated":
         drive = with_simulated_odometry(drive, seed=seed)
     elif drive.odometry is None:
@@ -82,8 +82,7 @@ def open_run(arguments: argparse.Namespace) -> tuple[Drive, Localizer, Settings]
         arguments.odometry,
         arguments.skip_every,
         arguments.seed,
-        arguments.image_is_rectified,
-        arguments.base_frame_id,
+        settings_of(BagInput, arguments),
     )
     network, feature_map, settings = open_map(
         arguments.map, arguments.checkpoint, arguments.config, arguments.device
