@@ -5,8 +5,11 @@
 
 The localizer does not send map -> odom then: ekf_map does, and /odometry/map. ekf_local sends
 odom -> base_link and /odometry/local; local_filter:=false leaves it out for robots whose odometry
-sends that transform itself. All other arguments are those of localize.launch.py.
+sends that transform itself, as it is left out with a bag that has /tf. All other arguments are
+those of localize.launch.py.
 """
+
+from pathlib import Path
 
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
@@ -23,7 +26,11 @@ ARGUMENTS = (
     ("checkpoint", "", "the network that the map was built with"),
     ("params_file", PathJoinSubstitution([CONFIG, "localize.yaml"]), "parameters of the localizer"),
     ("ekf_params_file", PathJoinSubstitution([CONFIG, "ekf.yaml"]), "parameters of the filters"),
-    ("local_filter", "true", "false if the odometry itself sends odom -> base_link"),
+    (
+        "local_filter",
+        "",
+        "false if the odometry itself sends odom -> base_link, as a bag with /tf does (default)",
+    ),
     ("use_sim_time", "", "take time from /clock: true or false; true if a bag is given"),
     ("bag", "", "rosbag2 folder to play, with /clock"),
     ("rate", "1.0", "speed of the bag"),
@@ -44,6 +51,12 @@ def _truth(argument: str, text: str) -> bool:
     if text.lower() not in ("true", "false"):
         raise ValueError(f"the launch argument {argument} is '{text}'; it takes true or false")
     return text.lower() == "true"
+
+
+def _has_tf(bag: str) -> bool:
+    """Whether the metadata of a bag names the topic /tf."""
+    metadata = Path(bag) / "metadata.yaml"
+    return bool(bag) and metadata.is_file() and "name: /tf\n" in metadata.read_text()
 
 
 def ekf(name: str, output: str, given: dict, sim_time: bool) -> Node:
@@ -67,7 +80,8 @@ def start(context):
     """The actions, now that the arguments are known."""
     given = {name: LaunchConfiguration(name).perform(context) for name, *_ in ARGUMENTS}
     sim_time = _truth("use_sim_time", given["use_sim_time"] or str(bool(given["bag"])))
-    local_filter = _truth("local_filter", given["local_filter"])
+    default = str(not _has_tf(given["bag"]))
+    local_filter = _truth("local_filter", given["local_filter"] or default)
     if local_filter:
         yield ekf("ekf_local", "odometry/local", given, sim_time)
     yield ekf("ekf_map", "odometry/map", given, sim_time)

@@ -17,13 +17,14 @@ import torch
 from rich.console import Console
 
 from pixloc_ros.cli import finding, gpu, gpu_pack, large_map, robustness, trust
-from pixloc_ros.cli.flags import add_network, add_skip_every
+from pixloc_ros.cli.flags import add_bag, add_network, add_skip_every, settings_of
 from pixloc_ros.cli.scenario import prepare
 from pixloc_ros.cli.support import open_drive, open_map, progress_bar, run_command
 from pixloc_ros.core.errors import ConfigError
 from pixloc_ros.core.localizer import Localizer
 from pixloc_ros.core.network import Checkpoint, load_checkpoint
 from pixloc_ros.core.tracker import Tracker
+from pixloc_ros.datasets.bag_topics import BagInput
 from pixloc_ros.datasets.drive import Drive
 from pixloc_ros.evaluation import report
 from pixloc_ros.evaluation.benchmark.memory import loop_drive
@@ -68,6 +69,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--map", type=Path, help="folder written by build_map")
     parser.add_argument("--drive", help="with --map: bag, image folder, or folder:session")
     add_network(parser)
+    add_bag(parser)
     add_skip_every(parser)
     parser.add_argument("--frames", type=int, default=0, help="use about this many frames; 0: all")
     parser.add_argument(
@@ -146,7 +148,13 @@ def choose_drive(arguments: argparse.Namespace, console: Console) -> Drive:
     if arguments.map:
         if not arguments.drive or (arguments.model and not arguments.images):
             raise ConfigError("--map needs --drive, and --model needs --images")
-        return open_drive(arguments.drive, "simulated", arguments.skip_every, arguments.seed)
+        return open_drive(
+            arguments.drive,
+            "simulated",
+            arguments.skip_every,
+            arguments.seed,
+            settings_of(BagInput, arguments),
+        )
     folder = arguments.out / arguments.scenario.replace(":", "_")
     checkpoint = load_checkpoint(arguments.checkpoint, arguments.device)
     with progress_bar(console) as progress:

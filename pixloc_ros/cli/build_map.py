@@ -15,6 +15,7 @@ from pixloc_ros.cli.map_info import print_summary
 from pixloc_ros.cli.support import progress_bar, run_command
 from pixloc_ros.core.errors import ConfigError, MissingPackage
 from pixloc_ros.core.network import load_checkpoint
+from pixloc_ros.datasets.bag_topics import BagInput
 from pixloc_ros.datasets.drive import Drive
 from pixloc_ros.datasets.folder import read_drive, write_drive
 from pixloc_ros.datasets.place import read_place
@@ -72,7 +73,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         help="give the map places, where the packages for it are installed (extra 'places')",
     )
     drive = parser.add_argument_group("with --drive")
-    add_bag(drive)
+    add_bag(parser)
     drive.add_argument("--every", type=int, default=1, metavar="N", help="use every N-th frame")
     drive.add_argument(
         "--spacing",
@@ -149,7 +150,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 
 def _chosen_frames(arguments: argparse.Namespace) -> Drive:
     """The frames to map, as files (those that are none yet are written beside the map)."""
-    drive = read_place(arguments.drive, arguments.image_is_rectified, arguments.base_frame_id)
+    drive = read_place(arguments.drive, settings_of(BagInput, arguments))
     drive = drive.subset(slice(None, None, arguments.every))
     if arguments.spacing > 0:
         drive = drive.subset(spaced(drive.T_map_cam, arguments.spacing))

@@ -17,14 +17,12 @@ import numpy as np
 from rich.console import Console
 
 from pixloc_ros.cli.flags import run_parser
-from pixloc_ros.cli.support import open_run, progress_bar, run_command
+from pixloc_ros.cli.support import open_run, open_start, progress_bar, run_command
 from pixloc_ros.core.covariance import CovarianceConfig, write_covariance
-from pixloc_ros.core.errors import DataError
 from pixloc_ros.core.frame import Fix
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.tracker import Tracker
 from pixloc_ros.core.tracker.motion import OdometryNoise
-from pixloc_ros.datasets.drive import Drive
 from pixloc_ros.evaluation import report
 from pixloc_ros.evaluation.consistency import Consistency, Errors, Known, fit
 from pixloc_ros.evaluation.motions import WRONG_M, Motions, fit_to_motions
@@ -38,23 +36,17 @@ def main(argv: list[str] | None = None) -> int:
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = run_parser("calibrate", __doc__)
-    parser.add_argument(
-        "--initial-pose",
-        type=float,
-        nargs=4,
-        metavar=("X", "Y", "Z", "YAW"),
-        help="T_map_base at the first frame (m, rad) of a drive without ground truth",
-    )
     parser.add_argument("--dry-run", action="store_true", help="store nothing")
     return parser.parse_args(argv)
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     drive, localizer, settings = open_run(arguments, use_prior=False)
-    initial = _initial(drive, arguments.initial_pose)
+    initial, finder = open_start(arguments, drive, localizer)
     with progress_bar(console) as progress:
-        tracker = Tracker(settings.tracker)
-        results = run_drive(localizer, tracker, drive, initial, progress=progress).results
+        tracker = Tracker(settings.tracker, finds_itself=finder is not None)
+        done = run_drive(localizer, tracker, drive, initial, progress=progress, finder=finder)
+    drive, results = done.drive, done.results
     accepted = [i for i, result in enumerate(results) if result.accepted]
     fixes = [results[i].fix for i in accepted]
     if drive.T_map_base is not None:
@@ -104,18 +96,6 @@ def to_odometry(
     judged = replace(motions, odometry=measured)[1::2]
     _show("motions", {"as before": (judged, used), "fitted": (judged, found)}, console)
     return found
-
-
-def _initial(drive: Drive, numbers: Sequence[float] | None) -> str | np.ndarray:
-    if drive.T_map_base is not None:
-        return "ground_truth"
-    if numbers is None:
-        raise DataError(
-            f"drive '{drive.name}' has no ground truth: say where it begins with --initial-pose"
-        )
-    x, y, z, yaw = numbers
-    turn = transforms.exp(np.array([0.0, 0.0, 0.0, 0.0, 0.0, yaw]))
-    return transforms.from_Rt(turn[:3, :3], np.array([x, y, z]))
 
 
 def _tell_wrong(count: int, what: str, console: Console) -> None:

@@ -93,7 +93,9 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         localizer = Localizer(checkpoint, feature_map)
         finder = Finder(Places(feature_map))
         tracker = Tracker(finds_itself=True)
-        offline, offline_metrics = evaluate(localizer, tracker, drive, progress, finder=finder)
+        offline, offline_metrics = evaluate(
+            localizer, tracker, drive, progress, initial=None, finder=finder
+        )
     live_metrics = measure_live(live, drive)
     tables = [
         report.metrics_table(

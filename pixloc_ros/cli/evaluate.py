@@ -11,17 +11,18 @@ import numpy as np
 from rich.console import Console
 
 from pixloc_ros.cli.flags import run_parser
-from pixloc_ros.cli.support import open_run, progress_bar, run_command
+from pixloc_ros.cli.support import open_run, open_start, progress_bar, run_command
 from pixloc_ros.core.localizer import Localizer
 from pixloc_ros.core.progress import Progress
 from pixloc_ros.core.tracker import Tracker
 from pixloc_ros.datasets.drive import Drive
 from pixloc_ros.evaluation import report
+from pixloc_ros.evaluation.agreement import agreement_of
 from pixloc_ros.evaluation.animation import frames_to_show, tracking_gif
 from pixloc_ros.evaluation.metrics import Metrics, evaluate_track
 from pixloc_ros.evaluation.runner import RunResult, run_drive
 from pixloc_ros.evaluation.trajectory import write_tum
-from pixloc_ros.finding import Finder, Places
+from pixloc_ros.finding import Finder
 
 #: Frames of a run that the report shows; map points that the moving picture shows.
 OVERLAYS, GIF_POINTS = 4, 20_000
@@ -35,34 +36,32 @@ def main(argv: list[str] | None = None) -> int:
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = run_parser("evaluate", __doc__)
     parser.add_argument("--out", type=Path, help="folder for trajectories, figures and report")
-    parser.add_argument(
-        "--from-nothing",
-        action="store_true",
-        help="nobody says where the drive begins: it is found in the map",
-    )
     parser.add_argument("--gif", type=Path, metavar="FILE", help="moving picture of the tracking")
     return parser.parse_args(argv)
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     drive, localizer, settings = open_run(arguments)
-    finder = (
-        Finder(Places(localizer.map), device=arguments.device) if arguments.from_nothing else None
-    )
+    initial, finder = open_start(arguments, drive, localizer)
     tracker = Tracker(settings.tracker, finds_itself=finder is not None)
     with progress_bar(console) as progress:
         shown = frames_to_show(len(drive)) if arguments.gif else ()
-        result, metrics = evaluate(localizer, tracker, drive, progress, shown, finder)
+        result, metrics = evaluate(localizer, tracker, drive, progress, shown, initial, finder)
     tables = [
         report.metrics_table(f"{drive.name} on {arguments.map.name}", {"offline": metrics}),
         report.timing_table(result),
     ]
+    if drive.T_map_base is None:
+        title = "Without ground truth: agreement with itself"
+        tables.insert(1, report.agreement_table(title, agreement_of(result)))
     for table in tables:
         report.print_table(table, console)
     if arguments.out:
         write_results(arguments.out, result, metrics, tables)
         console.print(f"report: {arguments.out / 'report.html'}")
-    if arguments.gif:
+    if arguments.gif and not metrics.localized:
+        console.print("no moving picture: no frame has a pose")
+    elif arguments.gif:
         arguments.gif.parent.mkdir(parents=True, exist_ok=True)
         arguments.gif.write_bytes(tracking_gif(result, localizer.map.point_cloud(GIF_POINTS)))
         console.print(f"moving picture: {arguments.gif}")
@@ -75,17 +74,16 @@ def evaluate(
     drive: Drive,
     progress: Progress | None = None,
     with_view: Iterable[int] = (),
+    initial: str | np.ndarray | None = "ground_truth",
     finder: Finder | None = None,
 ) -> tuple[RunResult, Metrics]:
     """Run and measure; `OVERLAYS` frames along the way, or those given, carry their points.
 
-    finder: finds where the drive begins, for a tracker that was made for it.
+    initial, finder: where the drive begins, or what finds that, as `run_drive` takes them.
     """
-    height, width = drive.image(0).shape[:2]
-    localizer.warm_up(width, height)
+    localizer.warm_up(*(round(float(side)) for side in drive.camera.size))
     samples = np.linspace(0, len(drive) - 1, OVERLAYS + 2)[1:-1].astype(int).tolist()
     with_view = set(with_view) or set(samples)
-    initial = None if finder else "ground_truth"
     result = run_drive(
         localizer, tracker, drive, initial, progress=progress, with_view=with_view, finder=finder
     )
@@ -103,7 +101,10 @@ def write_results(
     write_tum(folder / "estimated.tum", track.stamps_ns[known], track.poses[known])
     if drive.T_map_base is not None:
         write_tum(folder / "ground_truth.tum", drive.stamps_ns, drive.T_map_base)
-    report.write_json(folder / "metrics.json", metrics.to_dict())
+    figures = metrics.to_dict()
+    if drive.T_map_base is None:
+        figures["agreement"] = agreement_of(result).to_dict()
+    report.write_json(folder / "metrics.json", figures)
     report.write_frames(folder / "frames.csv", result)
     pictures = report.run_pictures(drive, [track])
     (folder / "trajectory.png").write_bytes(next(iter(pictures.values())))

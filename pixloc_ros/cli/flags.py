@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from pixloc_ros.core.config import from_dict
-from pixloc_ros.datasets.bag_topics import BagFrames
+from pixloc_ros.datasets.bag_topics import BagInput
 
 T = TypeVar("T")
 
@@ -48,15 +48,32 @@ def run_parser(prog: str, description: str | None) -> argparse.ArgumentParser:
     """The arguments of a command that runs over a drive in a map; `support.open_run` opens both."""
     parser = argparse.ArgumentParser(prog=prog, description=description)
     parser.add_argument("--map", type=Path, required=True, help="folder written by build_map")
-    parser.add_argument(
-        "--drive", required=True, help="rosbag2 folder, image folder, or folder:session"
-    )
+    parser.add_argument("--drive", required=True, help="bag, image folder, or folder:session")
     add_bag(parser)
     add_network(parser)
     add_odometry(parser)
     add_skip_every(parser)
+    add_start(parser)
     parser.add_argument("--config", type=Path, help="YAML file of settings")
     return parser
+
+
+def add_start(parser) -> None:
+    """`--start` and `--from-nothing`; `support.open_start` reads them."""
+    begin = parser.add_mutually_exclusive_group()
+    begin.add_argument(
+        "--start",
+        type=float,
+        nargs="+",
+        metavar="NUMBER",
+        help="where the drive begins in the map: x y yaw, or x y z roll pitch yaw (m, rad, as the "
+        "node's initial_pose), instead of the ground truth",
+    )
+    begin.add_argument(
+        "--from-nothing",
+        action="store_true",
+        help="nobody says where the drive begins: it is found in the map",
+    )
 
 
 def add_network(parser) -> None:
@@ -88,15 +105,27 @@ def add_skip_every(parser) -> None:
 
 
 def add_bag(parser) -> None:
-    """What a bag does not say of itself, named as the node's parameters."""
-    parser.add_argument(
+    """The flags of `BagInput`: topics, frames and what a bag does not say of its camera."""
+    group = parser.add_argument_group("of a bag (what is not named is found in it)")
+    add_settings(
+        group,
+        BagInput(),
+        image={"metavar": "TOPIC"},
+        camera_info={"metavar": "TOPIC"},
+        odom={
+            "metavar": "TOPIC",
+            "help": "Odometry, PoseWithCovarianceStamped, PoseStamped, or /tf",
+        },
+        ground_truth={"metavar": "TOPIC"},
+        base_frame_id={"metavar": "FRAME", "help": "as the node's parameter: the robot's frame"},
+        extrinsics={
+            "nargs": 6,
+            "metavar": ("X", "Y", "Z", "ROLL", "PITCH", "YAW"),
+            "help": "of the camera's optical frame in the base (m, rad) instead of tf",
+        },
+    )
+    group.add_argument(
         "--image-is-rectified",
         action="store_true",
-        help="images of the bag are undistorted already: use P of camera_info, not K and D",
-    )
-    parser.add_argument(
-        "--base-frame-id",
-        metavar="FRAME",
-        default=BagFrames.base,
-        help="the robot's frame in the bag's /tf_static (default: %(default)s)",
+        help="as the node's parameter: the images are undistorted already, use camera_info's P",
     )

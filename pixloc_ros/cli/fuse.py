@@ -38,7 +38,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         type=Path,
         nargs="?",
         default=DEMO / "bag",
-        help="rosbag2 folder that was played (default: the demo's)",
+        help="bag that was played (default: the demo's)",
     )
     parser.add_argument(
         "live",
@@ -54,7 +54,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         help="parameter file (default: the package's config/ekf.yaml)",
     )
     parser.add_argument("--node", default="ekf_map", help="whose parameters in that file")
-    parser.add_argument("--odom", default="/odom", help="odometry topic in the bag")
+    parser.add_argument(
+        "--odom", default="", metavar="TOPIC", help="nav_msgs/Odometry of the bag (the only one)"
+    )
     parser.add_argument(
         "--rate",
         type=float,

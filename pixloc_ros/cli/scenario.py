@@ -16,11 +16,11 @@ from pixloc_ros.core.errors import DataError, MapError
 from pixloc_ros.core.feature_map import FeatureMap
 from pixloc_ros.core.network import Checkpoint
 from pixloc_ros.core.progress import Progress
-from pixloc_ros.datasets.bag import read_bag
 from pixloc_ros.datasets.bag_topics import BagTopics
 from pixloc_ros.datasets.dead_reckoning import with_simulated_odometry
 from pixloc_ros.datasets.drive import Drive
 from pixloc_ros.datasets.folder import read_drive, write_drive
+from pixloc_ros.datasets.place import read_place
 from pixloc_ros.datasets.robotcar.bag import topics_of, write_robotcar_bag
 from pixloc_ros.datasets.robotcar.drive import RobotCar, read_robotcar
 from pixloc_ros.datasets.robotcar.generate import DRIVE_NAME, STARTS, RigOptions, write_dataset
@@ -191,7 +191,7 @@ def _robotcar(folder: Path, checkpoint: Checkpoint, progress: Progress) -> Prepa
     undistorted = read_drive(images)
     model = _model(undistorted, folder, progress)
     map_dir = _map(model, images, folder, checkpoint, progress)
-    drive = replace(read_bag(bag, recording.topics), name="synthetic RobotCar")
+    drive = replace(read_place(f"{bag}:{ROBOTCAR_CAMERA}"), name="synthetic RobotCar")
     return Prepared(drive, map_dir, model, images, ROBOTCAR_LIMITS, recording)
 
 

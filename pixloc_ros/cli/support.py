@@ -15,17 +15,20 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
+from pixloc_ros.cli.flags import settings_of
 from pixloc_ros.core.config import from_dict
-from pixloc_ros.core.errors import DataError, PixlocError
+from pixloc_ros.core.errors import ConfigError, DataError, PixlocError
 from pixloc_ros.core.feature_map import FeatureMap
 from pixloc_ros.core.localizer import Localizer
 from pixloc_ros.core.network import Checkpoint, load_checkpoint
 from pixloc_ros.core.process import Settings
 from pixloc_ros.core.progress import Progress
-from pixloc_ros.datasets.bag_topics import BagFrames
+from pixloc_ros.datasets.bag_topics import BagInput
 from pixloc_ros.datasets.dead_reckoning import with_simulated_odometry
 from pixloc_ros.datasets.drive import Drive
 from pixloc_ros.datasets.place import read_place
+from pixloc_ros.finding import Finder, Places
+from pixloc_ros.messages.poses import from_xyz_rpy
 
 #: What `make demo` leaves; commands that need a map and a drive take these unless others are named.
 DEMO = Path("demo_output/synthetic")
@@ -43,15 +46,14 @@ def open_drive(
     odometry: str = "recorded",
     skip_every: int = 0,
     seed: int = 0,
-    rectified: bool = False,
-    base: str = BagFrames.base,
+    given: BagInput = BagInput(),
 ) -> Drive:
     """The drive at ``place`` (see ``datasets.place``) with odometry.
 
     odometry: "recorded", or "simulated" from the ground truth. skip_every: leave out the frames
-    0, n, 2n, ... (those a map was built from); 0 keeps all. rectified, base: see ``read_place``.
+    0, n, 2n, ... (those a map was built from); 0 keeps all. given: see ``read_place``.
     """
-    drive = read_place(place, rectified, base)
+    drive = read_place(place, given)
     if odometry == "simulated":
         drive = with_simulated_odometry(drive, seed=seed)
     elif drive.odometry is None:
@@ -86,8 +88,7 @@ def open_run(
         arguments.odometry,
         arguments.skip_every,
         arguments.seed,
-        arguments.image_is_rectified,
-        arguments.base_frame_id,
+        settings_of(BagInput, arguments),
     )
     network, feature_map, settings = open_map(
         arguments.map, arguments.checkpoint, arguments.config, arguments.device
@@ -95,6 +96,34 @@ def open_run(
     config = settings.localizer
     config = replace(config, use_prior=config.use_prior and use_prior)
     return drive, Localizer(network, feature_map, config, arguments.device), settings
+
+
+def open_start(
+    arguments: argparse.Namespace, drive: Drive, localizer: Localizer
+) -> tuple[str | np.ndarray | None, Finder | None]:
+    """Where a drive begins, and what finds that, as `run_drive` takes them."""
+    if arguments.from_nothing:
+        return None, Finder(Places(localizer.map), device=arguments.device)
+    if arguments.start is not None:
+        return start_of(arguments.start), None
+    if drive.T_map_base is None:
+        raise DataError(
+            f"drive '{drive.name}' has no ground truth; say where it begins: --start x y yaw, "
+            "or have it found: --from-nothing"
+        )
+    return "ground_truth", None
+
+
+def start_of(numbers: list[float]) -> np.ndarray:
+    """T_map_base (4, 4) of x, y, yaw or x, y, z, roll, pitch, yaw (m, rad)."""
+    if len(numbers) == 3:
+        x, y, yaw = numbers
+        numbers = [x, y, 0.0, 0.0, 0.0, yaw]
+    if len(numbers) != 6:
+        raise ConfigError(
+            f"--start has {len(numbers)} numbers; it takes x y yaw, or x y z roll pitch yaw"
+        )
+    return from_xyz_rpy(numbers)
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """Drives as rosbag2 recordings (mcap or sqlite3), written and read without a ROS installation.
 
-A bag holds what a robot would record: images, their calibration, wheel odometry, the static
-transform of the camera and, where it is known, the ground truth. Message and header stamps are the
+A bag holds what a robot would record: images, their calibration, wheel odometry (as a topic and as
+odom -> base_link on /tf), the static transform of the camera and, where it is known, the ground
+truth. Message and header stamps are the
 same integer nanoseconds, so that ``ros2 bag play`` delivers an image at the time it was taken.
 """
 
@@ -16,11 +17,20 @@ from pathlib import Path
 import numpy as np
 
 from pixloc_ros.core.errors import DataError
+from pixloc_ros.core.geometry.camera import Camera
 from pixloc_ros.core.geometry.mounting import strange_mounting
 from pixloc_ros.core.progress import Progress
+from pixloc_ros.datasets.bag_input import (
+    choose_camera_info,
+    choose_image,
+    choose_odometry,
+    choose_truth,
+    mounting,
+)
 from pixloc_ros.datasets.bag_reader import BagReader
 from pixloc_ros.datasets.bag_topics import (
     BagFrames,
+    BagInput,
     BagTopics,
     Channel,
     add_channels,
@@ -30,7 +40,7 @@ from pixloc_ros.datasets.bag_topics import (
     open_writer,
 )
 from pixloc_ros.datasets.dead_reckoning import covered, interpolate_poses
-from pixloc_ros.datasets.drive import Drive
+from pixloc_ros.datasets.drive import Drive, Odometry
 from pixloc_ros.messages.camera_info import camera_of
 from pixloc_ros.messages.headers import camera_frame, stamp_of
 from pixloc_ros.messages.maker import IMAGE_FORMATS, MessageMaker
@@ -115,6 +125,7 @@ def _in_stamp_order(drive: Drive, make, image_format: str) -> Iterator[tuple]:
         stamps = drive.odometry.stamps_ns + shift_ns
         for message in make.odometry(zip(stamps, drive.odometry.T_odom_base)):
             yield stamp_of(message), 1, "odom", message
+            yield stamp_of(message), 1, "tf", make.moved(message)
 
     def ground_truth():
         for i, stamp_ns in enumerate(drive.stamps_ns + shift_ns):
@@ -137,58 +148,79 @@ def _in_stamp_order(drive: Drive, make, image_format: str) -> Iterator[tuple]:
     return heapq.merge(*streams, key=lambda event: event[:2])
 
 
-def read_bag(
-    path: str | Path,
-    topics: BagTopics = BagTopics(),
-    T_base_cam: np.ndarray | None = None,
-    rectified: bool = False,
-    base: str = BagFrames.base,
-) -> Drive:
+def read_bag(path: str | Path, given: BagInput = BagInput()) -> Drive:
     """A recorded bag as a drive; images stay in the bag until they are asked for.
 
-    Images, camera and stamps are those that the live node takes from the same messages.
+    Images, camera and stamps are those that the live node takes from the same messages. What
+    ``given`` does not name is found in the bag, see ``BagInput``. ``T_map_base`` is the ground
+    truth, where the bag has it, interpolated at the images; those that it does not cover are left
+    out.
 
-    ``base``: the robot's frame, the node's ``base_frame_id``; odometry and ground truth that state
-    the pose of another ``child_frame_id`` are carried over along /tf_static. The camera's mounting
-    is the chain from there to the image's ``frame_id`` unless ``T_base_cam`` (4, 4) is given.
-    ``rectified``: the images are undistorted already, so the camera is camera_info's P.
-    ``T_map_base`` is the ground-truth topic, where the bag has it, interpolated at the images;
-    those that it does not cover are left out.
-
-    Raises ``DataError`` for a folder that is no bag, for a missing topic, listing those there, and
-    for a calibration that cannot be used.
+    Odometry and ground truth that state the pose of another ``child_frame_id`` than the base are
+    carried over along tf, as in the node. Raises ``DataError`` for what is no bag, for a topic that
+    is missing or may be one of several, listing those there, and for a calibration that cannot be
+    used.
     """
     bag = BagReader(path)
-    image_topic = bag.first_present(topics.image, topics.image + "/compressed")
-    bag.require(topics.camera_info)
+    image_topic = choose_image(bag, given)
+    info_topic = choose_camera_info(bag, given, image_topic)
+    odom_topic, base, odom = choose_odometry(bag, given)
     index = bag.index(image_topic)
-    info = bag.first_message(topics.camera_info)
-    height, width = bag.image(image_topic, index[0]).shape[:2]
-    try:
-        camera = camera_of(info, width, height, rectified)
-    except DataError as error:
-        raise DataError(f"{bag.path}, topic {topics.camera_info}: {error}") from error
-    odom = bag.odometry(topics.odom, base, topics.tf_static)
-    if T_base_cam is None:
-        mount = camera_frame(bag.first_message(image_topic), info)
-        T_base_cam = bag.static_chain(topics.tf_static, base, mount)
+    picture = _first_picture(bag, image_topic, index)
+    camera, info = _camera(bag, info_topic, picture, given.image_is_rectified)
+    frame = camera_frame(bag.first_message(image_topic), info)
+    T_base_cam = mounting(bag, given, base, frame)
     if strange := strange_mounting(T_base_cam):
         log.warning("%s, %s: %s", bag.path, image_topic, strange)
     T_map_base = None
-    if bag.has(topics.ground_truth):
-        truth = bag.odometry(topics.ground_truth, base, topics.tf_static)
+    truth_topic = choose_truth(bag, given)
+    if truth_topic:
+        truth = bag.odometry(truth_topic, base)
         index = index[covered(truth.stamps_ns, index[:, 0], MAX_TRUTH_GAP_NS)]
         if len(index) == 0:
-            raise DataError(f"{bag.path}: {topics.ground_truth} covers no image of {image_topic}")
+            raise DataError(f"{bag.path}: {truth_topic} covers no image of {image_topic}")
         T_map_base = interpolate_poses(truth.stamps_ns, truth.T_odom_base, index[:, 0])
     stamps_ns = index[:, 0]
+    _check_overlap(f"{bag.path}: {image_topic}", stamps_ns, odom_topic, odom)
     return Drive(
         name=bag.path.resolve().name,
         names=tuple(str(stamp) for stamp in stamps_ns),
         stamps_ns=stamps_ns,
         camera=camera,
-        T_base_cam=np.asarray(T_base_cam, np.float64),
+        T_base_cam=T_base_cam,
         T_map_base=T_map_base,
         load=lambda i: bag.image(image_topic, index[i]),
         odometry=odom,
     )
+
+
+def _first_picture(bag: BagReader, topic: str, index: np.ndarray) -> np.ndarray:
+    """The first image that can be decoded; as in the node, others cost their own frames only."""
+    for number, place in enumerate(index):
+        try:
+            return bag.image(topic, place)
+        except DataError as error:
+            if number == len(index) - 1:
+                raise
+            log.warning("%s", error)
+    raise DataError(f"topic {topic} of {bag.path} has no images")
+
+
+def _camera(
+    bag: BagReader, topic: str, picture: np.ndarray, rectified: bool
+) -> tuple[Camera, object]:
+    """The camera of a picture, and the first message that describes one that can be used."""
+    height, width = picture.shape[:2]
+    read = bag.usable(topic, lambda info: camera_of(info, width, height, rectified))
+    _, info, camera = next(read)
+    return camera, info
+
+
+def _check_overlap(images: str, stamps_ns: np.ndarray, topic: str, odometry: Odometry) -> None:
+    first, last = odometry.stamps_ns[[0, -1]]
+    if not np.any((stamps_ns >= first) & (stamps_ns <= last)):
+        raise DataError(
+            f"{images} is stamped {stamps_ns[0] * 1e-9:.3f} to {stamps_ns[-1] * 1e-9:.3f} s, but "
+            f"{topic} {first * 1e-9:.3f} to {last * 1e-9:.3f} s: they have no time in common; let "
+            "both drivers use the same clock"
+        )

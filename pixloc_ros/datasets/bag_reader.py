@@ -1,4 +1,4 @@
-"""Messages of a rosbag2 folder (mcap or sqlite3), read without a ROS installation."""
+"""Messages of a bag of ROS 2 or ROS 1, decoded without a ROS installation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from typing import Any
 import numpy as np
 
 from pixloc_ros.core.errors import DataError
-from pixloc_ros.core.geometry import transforms
+from pixloc_ros.datasets.bag_frames import Edge, Edges, moved_base, reached
+from pixloc_ros.datasets.bag_stamps import usable_times
+from pixloc_ros.datasets.bag_storage import BagStorage
+from pixloc_ros.datasets.bag_topics import TF, TF_STATIC
 from pixloc_ros.datasets.drive import Odometry
 from pixloc_ros.messages.headers import frame_name, stamp_of, stamp_of_raw
 from pixloc_ros.messages.images import image_of
@@ -41,29 +44,24 @@ class StatedOdometry:
 
 
 class BagReader:
-    """One rosbag2 folder, kept open; messages by topic, images by their place in the bag."""
+    """One bag, kept open; messages by topic, images by their place in the bag.
+
+    Types are those of ROS 2: what a bag says of its own types is not needed and not read. A message
+    that cannot be decoded or used is left out, as in the node, and counted in a warning.
+    """
 
     def __init__(self, path: str | Path):
-        from rosbags.highlevel import AnyReader, AnyReaderError
         from rosbags.typesys import Stores, get_typestore
 
         self.path = Path(path)
-        if not (self.path / "metadata.yaml").is_file():
-            raise DataError(f"{self.path} is no rosbag2 folder: it has no metadata.yaml")
-        try:
-            self._reader = AnyReader(
-                [self.path], default_typestore=get_typestore(Stores.ROS2_JAZZY)
-            )
-            self._reader.open()
-        except (AnyReaderError, OSError, ValueError) as error:
-            raise DataError(f"{self.path} cannot be read as a rosbag2 bag: {error}") from error
-        self._edges: dict[str, dict[str, dict[str, np.ndarray]]] = {}  # of tf topics
-        self._connections: dict[str, list] = {}
-        for connection in self._reader.connections:
-            self._connections.setdefault(connection.topic, []).append(connection)
+        self._storage = BagStorage(self.path)
+        self._types = get_typestore(Stores.ROS2_JAZZY)
+        #: Message types by topic, of topics that have messages.
+        self.topics = {c.topic: c.msgtype for c in self._storage.connections if c.msgcount}
+        self._fixed: dict[tuple[str, tuple[str, ...]], dict[str, np.ndarray]] = {}
 
     def has(self, topic: str) -> bool:
-        return topic in self._connections
+        return topic in self.topics
 
     def require(self, topic: str) -> str:
         return self.first_present(topic)
@@ -73,54 +71,93 @@ class BagReader:
         for topic in topics:
             if self.has(topic):
                 return topic
-        there = ", ".join(
-            f"{topic} ({connections[0].msgtype})"
-            for topic, connections in sorted(self._connections.items())
-        )
-        raise DataError(f"{self.path} has no topic {' or '.join(topics)}; it has: {there}")
+        raise DataError(f"{self.path} has no topic {' or '.join(topics)}; it has: {self.listing()}")
+
+    def listing(self) -> str:
+        """All topics with their types, for an error."""
+        listed = (f"{topic} ({kind})" for topic, kind in sorted(self.topics.items()))
+        return ", ".join(listed) or "nothing"
 
     def raw_messages(self, topic: str, start: int | None = None, stop: int | None = None):
         """(log time in ns, message type, serialized bytes) in the order of the log."""
-        connections = self._connections[self.require(topic)]
-        for connection, log_ns, raw in self._reader.messages(connections, start=start, stop=stop):
+        for log_ns, connection, raw in self._storage.messages(
+            [self.require(topic)], start=start, stop=stop
+        ):
             yield log_ns, connection.msgtype, raw
 
     def messages(self, topic: str) -> Iterator:
-        for _, msgtype, raw in self.raw_messages(topic):
-            yield self._reader.deserialize(raw, msgtype)
+        for _, message, _ in self.usable(topic):
+            yield message
 
     def first_message(self, topic: str):
-        for message in self.messages(topic):
-            return message
-        raise DataError(f"topic {topic} of {self.path} has no messages")
+        return next(self.messages(topic))
+
+    def usable(
+        self, topic: str, read: Callable[[Any], Any] = lambda message: None
+    ) -> Iterator[tuple[int, Any, Any]]:
+        """(log time in ns, message, ``read`` of it) of all messages that can be used.
+
+        ``DataError`` if there is none.
+        """
+        refusals, used = _Refusals(self.path, topic), False
+        for log_ns, msgtype, raw in self.raw_messages(topic):
+            try:
+                message = self._decoded(raw, msgtype)
+                value = read(message)
+            except DataError as error:
+                refusals.add(error)
+                continue
+            used = True
+            yield log_ns, message, value
+        refusals.say(used)
 
     def index(self, topic: str) -> np.ndarray:
-        """(N, 2) int64: header stamp and log time of every message, in header order."""
-        rows = {stamp_of_raw(raw): log_ns for log_ns, _, raw in self.raw_messages(topic)}
-        if not rows:
-            raise DataError(f"topic {topic} of {self.path} has no messages")
-        return np.array(sorted(rows.items()), np.int64)
+        """(N, 2) int64: time and log time of every message, in the order of the times.
+
+        The time is the header's stamp, or the log time where those are of no use.
+        """
+        rows, refusals = [], _Refusals(self.path, topic)
+        for log_ns, _, raw in self.raw_messages(topic):
+            try:
+                rows.append((stamp_of_raw(raw), log_ns))
+            except DataError as error:
+                refusals.add(error)
+        refusals.say(bool(rows))
+        stamps_ns, logs_ns = np.array(rows, np.int64).T
+        chosen, times_ns = usable_times(f"{self.path}, {topic}", stamps_ns, logs_ns)
+        return np.stack([times_ns, logs_ns[chosen]], axis=1)
 
     def image(self, topic: str, place: np.ndarray) -> np.ndarray:
         """uint8 (H, W) or RGB (H, W, 3) of the image at ``place``, a row of ``index``."""
-        stamp_ns, log_ns = int(place[0]), int(place[1])
+        time_ns, log_ns = int(place[0]), int(place[1])
         for _, msgtype, raw in self.raw_messages(topic, log_ns, log_ns + 1):
-            if stamp_of_raw(raw) == stamp_ns:
+            if time_ns in (log_ns, stamp_of_raw(raw)):
                 try:
-                    return image_of(self._reader.deserialize(raw, msgtype))
+                    return image_of(self._decoded(raw, msgtype))
                 except DataError as error:
-                    raise DataError(f"{self.path}, {topic} at {stamp_ns} ns: {error}") from error
-        raise DataError(f"image {stamp_ns} of {topic} vanished from {self.path}")
+                    raise DataError(f"{self.path}, {topic} at {time_ns} ns: {error}") from error
+        raise DataError(f"image {time_ns} of {topic} vanished from {self.path}")
 
-    def odometry(self, topic: str, base: str, tf_static: str) -> Odometry:
-        """The poses of the base that an odometry topic states, as the node understands it."""
-        mounting = functools.cache(lambda child: self.static_chain(tf_static, child, base))
-        rows = self._by_stamp(topic, lambda m: base_pose_of(m, base, mounting))
-        return Odometry(np.array(list(rows), np.int64), np.stack(list(rows.values())))
+    def odometry(self, topic: str, base: str) -> Odometry:
+        """The poses of the base that a topic of Odometry, PoseWithCovarianceStamped or PoseStamped
+        states, as the node understands it."""
+        mounting = functools.cache(lambda child: self.static_chain(child, base))
+        stamps_ns, rows = self._by_time(topic, lambda m: base_pose_of(m, base, mounting))
+        return Odometry(stamps_ns, np.stack(rows))
+
+    def tf_odometry(self, base: str) -> Odometry:
+        """How a frame moves by /tf, in the frame above the one that moves it. See `moved_base`."""
+        edges = {**self.transforms(TF), **self.transforms(TF_STATIC)}
+        try:
+            stamps_ns, T = moved_base(edges, base)
+        except DataError as error:
+            raise DataError(f"{self.path}: {error}") from error
+        rows, times_ns = usable_times(f"{self.path}, {TF}", stamps_ns, stamps_ns)
+        return Odometry(times_ns, T[rows])
 
     def stated_odometry(self, topic: str) -> StatedOdometry:
         """An odometry topic with its twists and what it says of its errors."""
-        rows = self._by_stamp(
+        stamps_ns, rows = self._by_time(
             topic,
             lambda m: (
                 pose_of(m.pose.pose),
@@ -129,63 +166,105 @@ class BagReader:
                 covariance_of(m.twist.covariance),
             ),
         )
-        columns = (np.stack(column) for column in zip(*rows.values()))
-        return StatedOdometry(np.array(list(rows), np.int64), *columns)
+        return StatedOdometry(stamps_ns, *(np.stack(column) for column in zip(*rows)))
 
-    def _by_stamp(self, topic: str, read: Callable[[Any], Any]) -> dict[int, Any]:
-        """``read`` of every message by its stamp, in the order of the stamps.
-
-        As in the node, a message that cannot be used is left out and counted: in a warning.
-        ``DataError`` if none is left.
-        """
-        found: dict[int, Any] = {}
-        refused: list[DataError] = []
-        for message in self.messages(topic):
-            try:
-                found[stamp_of(message)] = read(message)
-            except DataError as error:
-                refused.append(error)
-        if not found:
-            why = f" that can be used: {refused[0]}" if refused else ""
-            raise DataError(f"topic {topic} of {self.path} has no messages{why}")
-        if refused:
-            count = len(refused)
-            log.warning("%s: %d messages of %s left out: %s", self.path, count, topic, refused[0])
-        return dict(sorted(found.items()))
-
-    def static_chain(self, topic: str, base: str, camera: str) -> np.ndarray:
-        """T_base_cam (4, 4) along the static transforms of the bag."""
-        edges = self._static_edges(topic)
-        base, camera = frame_name(base), frame_name(camera)
-        chains, queue = {base: np.eye(4)}, [base]
-        while queue:
-            frame = queue.pop()
-            for neighbour, T in edges.get(frame, {}).items():
-                if neighbour not in chains:
-                    chains[neighbour] = chains[frame] @ T
-                    queue.append(neighbour)
-        if camera not in chains:
-            raise DataError(
-                f"{self.path}: {topic} does not join '{base}' to '{camera}'; "
-                f"frames reached from '{base}': {', '.join(sorted(chains))}"
-            )
-        return chains[camera]
-
-    def _static_edges(self, topic: str) -> dict[str, dict[str, np.ndarray]]:
-        """T_a_b (4, 4) by the names of a and b, both ways, read once."""
-        if topic in self._edges:
-            return self._edges[topic]
-        edges: dict[str, dict[str, np.ndarray]] = {}
-        for message in self.messages(topic):
-            for entry in message.transforms:
-                parent, child = map(frame_name, (entry.header.frame_id, entry.child_frame_id))
-                try:
-                    T = transform_of(entry.transform)
-                except DataError as error:
-                    raise DataError(
-                        f"{self.path}, {topic}, from '{parent}' to '{child}': {error}"
-                    ) from error
-                edges.setdefault(parent, {})[child] = T
-                edges.setdefault(child, {})[parent] = transforms.inverse(T)
-        self._edges[topic] = edges
+    def transforms(self, topic: str) -> Edges:
+        """All that a topic of transforms says; nothing where the bag has none of that name."""
+        found: dict[tuple[str, str], list] = {}
+        if not self.has(topic):
+            return {}
+        try:
+            for _, _, transforms in self.usable(topic, _transforms):
+                for pair, stamp_ns, T in transforms:
+                    found.setdefault(pair, []).append((stamp_ns, T))
+        except DataError as error:  # where a frame is missed, it is said then
+            log.warning("%s", error)
+        edges = {}
+        for pair, rows in found.items():
+            stamps_ns, T = zip(*rows)
+            edges[pair] = Edge.of(np.array(stamps_ns, np.int64), np.stack(T), topic == TF_STATIC)
         return edges
+
+    def static_chain(self, base: str, camera: str) -> np.ndarray:
+        """T_base_cam (4, 4) along /tf_static, and where that does not suffice, along what stays as
+        it is on /tf (robots of ROS 1 repeat their mountings there)."""
+        base, camera = frame_name(base), frame_name(camera)
+        found = self._fixed_to(base, TF_STATIC)
+        if camera not in found:
+            found = self._fixed_to(base, TF, TF_STATIC)
+        if camera not in found:
+            raise DataError(
+                f"{self.path}: neither {TF_STATIC} nor {TF} joins '{base}' to '{camera}' for good; "
+                f"frames reached from '{base}': {', '.join(sorted(found))}"
+            )
+        return found[camera]
+
+    def _fixed_to(self, base: str, *topics: str) -> dict[str, np.ndarray]:
+        """T_base_frame (4, 4) of the frames that topics of transforms join to a base for good, read
+        once; the later topic counts."""
+        if (base, topics) not in self._fixed:
+            edges: Edges = {}
+            for topic in topics:
+                edges.update(self.transforms(topic))
+            self._fixed[base, topics] = reached(edges, base)
+        return self._fixed[base, topics]
+
+    def _by_time(self, topic: str, read: Callable[[Any], Any]) -> tuple[np.ndarray, list]:
+        """(times (N,) in ns, ``read`` of each message), in the order of the times.
+
+        ``DataError`` if no message can be used.
+        """
+        found = [(log, stamp_of(m), value) for log, m, value in self.usable(topic, read)]
+        logs_ns, stamps_ns, values = zip(*found)
+        rows, times_ns = usable_times(
+            f"{self.path}, {topic}", np.array(stamps_ns, np.int64), np.array(logs_ns, np.int64)
+        )
+        return times_ns, [values[row] for row in rows]
+
+    def _decoded(self, raw: bytes, msgtype: str):
+        """A message of CDR bytes. DataError: damaged, or of a type that nobody knows."""
+        if msgtype not in self._types.fielddefs:
+            raise DataError(f"messages of type {msgtype} cannot be read")
+        try:
+            return self._types.deserialize_cdr(raw, msgtype)
+        except Exception as error:  # whatever rosbags makes of damaged bytes
+            reason = " ".join(str(error).split())[:200]
+            raise DataError(f"a message of {len(raw)} bytes cannot be decoded: {reason}") from error
+
+
+class _Refusals:
+    """Messages of a topic that were left out: how many, and why the first of them."""
+
+    def __init__(self, path: Path, topic: str):
+        self._path, self._topic = path, topic
+        self._first: DataError | None = None
+        self._count = 0
+
+    def add(self, error: DataError) -> None:
+        self._first, self._count = self._first or error, self._count + 1
+
+    def say(self, others: bool) -> None:
+        """``DataError`` if there are no others that can be used."""
+        if not others:
+            why = f" that can be used: {self._first}" if self._count else ""
+            raise DataError(f"topic {self._topic} of {self._path} has no messages{why}")
+        if self._count:
+            log.warning(
+                "%s: %d messages of %s left out: %s",
+                self._path,
+                self._count,
+                self._topic,
+                self._first,
+            )
+
+
+def _transforms(message) -> list[tuple[tuple[str, str], int, np.ndarray]]:
+    """(parent and child, stamp in ns, T_parent_child) of a TFMessage; one that is bad spoils it."""
+    found = []
+    for entry in message.transforms:
+        pair = frame_name(entry.header.frame_id), frame_name(entry.child_frame_id)
+        try:
+            found.append((pair, stamp_of(entry), transform_of(entry.transform)))
+        except DataError as error:
+            raise DataError(f"from '{pair[0]}' to '{pair[1]}': {error}") from error
+    return found

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pixloc_ros.core.errors import DataError
 
 STORAGES = ("mcap", "sqlite3")
+#: Topics that have these names everywhere.
+TF_STATIC, TF = "/tf_static", "/tf"
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,6 @@ class BagTopics:
     camera_info: str = "/camera_info"
     odom: str = "/odom"
     ground_truth: str = "/ground_truth/odometry"
-    tf_static: str = "/tf_static"
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,31 @@ class BagFrames:
     odom: str = "odom"
     base: str = "base_link"
     camera: str = "camera"
+
+
+@dataclass(frozen=True)
+class BagInput:
+    """What to read of a bag, and what the bag does not say; what is empty is found in the bag.
+
+    image: Image or CompressedImage. camera_info. odom: Odometry, PoseWithCovarianceStamped,
+    PoseStamped, or /tf for what moves the base there. ground_truth: of the same types but /tf.
+    base_frame_id: the robot's frame, else base_link where tf fixes it to the child_frame_id of
+    odometry, else that child. extrinsics: x, y, z, roll,
+    pitch, yaw (m, rad) of the camera's optical frame in the base, else from tf.
+    image_is_rectified: the images are undistorted, so that the camera is camera_info's P.
+    """
+
+    image: str = ""
+    camera_info: str = ""
+    odom: str = ""
+    ground_truth: str = ""
+    base_frame_id: str = ""
+    extrinsics: tuple[float, ...] = ()
+    image_is_rectified: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.extrinsics) not in (0, 6):
+            raise ValueError("extrinsics are six numbers: x y z roll pitch yaw")
 
 
 @dataclass(frozen=True)
@@ -48,10 +74,11 @@ def image_channel(topic: str, image_format: str) -> Channel:
 
 
 def motion_channels(topics: BagTopics, with_truth: bool) -> dict[str, Channel]:
-    """Channels "tf_static" and "odom", and "truth" if there is one."""
+    """Channels "tf_static", "tf" and "odom", and "truth" if there is one."""
     odometry = "nav_msgs/msg/Odometry"
     channels = {
-        "tf_static": Channel(topics.tf_static, "tf2_msgs/msg/TFMessage", latched=True),
+        "tf_static": Channel(TF_STATIC, "tf2_msgs/msg/TFMessage", latched=True),
+        "tf": Channel(TF, "tf2_msgs/msg/TFMessage"),
         "odom": Channel(topics.odom, odometry),
     }
     return {**channels, "truth": Channel(topics.ground_truth, odometry)} if with_truth else channels

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 from pathlib import Path
 
 import cv2
@@ -28,6 +29,8 @@ from pixloc_ros.core.geometry.camera import Camera
 from pixloc_ros.core.progress import Progress
 from pixloc_ros.datasets.drive import T_BODY_OPTICAL, Drive, Odometry
 from pixloc_ros.images.files import read_image
+
+log = logging.getLogger(__name__)
 
 _POSE_COLUMNS = ("tx", "ty", "tz", "qw", "qx", "qy", "qz")
 
@@ -56,19 +59,27 @@ def write_drive(
 ) -> Path:
     """Write `drive` as an own-layout session folder; images are loaded and written one by one.
 
-    `suffix` is `.jpg` (with `quality`) or `.png`. Returns the folder.
+    `suffix` is `.jpg` (with `quality`) or `.png`. An image that cannot be read is left out, which
+    a warning says. Returns the folder.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     names = [f"{i:06d}{suffix}" for i in range(len(drive))]
     settings = [cv2.IMWRITE_JPEG_QUALITY, quality] if suffix == ".jpg" else []
+    kept = []
     for i, name in enumerate(names):
-        image = drive.image(i)
+        try:
+            image = drive.image(i)
+        except DataError as error:
+            log.warning("left out: %s", error)
+            continue
+        kept.append(i)
         bgr = image if image.ndim == 2 else np.ascontiguousarray(image[..., ::-1])
         if not cv2.imwrite(str(folder / name), bgr, settings):
             raise DataError(f"{folder / name}: could not be written; is the disk full?")
         if progress:
             progress(i + 1, len(names), "images")
+    names, drive = [names[i] for i in kept], drive.subset(kept)
     (folder / "camera.json").write_text(
         json.dumps(_camera_to_json(drive.camera, drive.T_base_cam), indent=1) + "\n"
     )

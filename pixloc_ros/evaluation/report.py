@@ -15,6 +15,7 @@ from jinja2 import Template
 
 from pixloc_ros.datasets.drive import Drive
 from pixloc_ros.evaluation import plots
+from pixloc_ros.evaluation.agreement import Agreement
 from pixloc_ros.evaluation.metrics import RECALL_THRESHOLDS, Metrics
 from pixloc_ros.evaluation.runner import RunResult
 from pixloc_ros.evaluation.trajectory import Track
@@ -40,6 +41,24 @@ def metrics_table(title: str, columns: dict[str, Metrics]) -> Table:
         if any(cell != "-" for cell in cells):
             rows.append((label, *cells))
     return Table(title, ("", *columns), tuple(rows))
+
+
+def agreement_table(title: str, run: Agreement) -> Table:
+    """What a run says of itself."""
+    cells = (
+        ("accepted fixes", _number(100 * run.accepted, ".1f", "% of the frames")),
+        ("longest time without one", _number(run.longest_gap_s, ".1f", "s")),
+        (
+            "correction of odometry per frame, median / p95",
+            _pair(100 * run.correction_median_m, 100 * run.correction_p95_m, ".1f", "cm"),
+        ),
+        ("", _pair(run.correction_median_deg, run.correction_p95_deg, ".2f", "deg")),
+        ("way, by poses / by odometry", _pair(run.way_m, run.odometry_way_m, ".1f", "m")),
+        ("speed, median / largest", _pair(run.speed_median, run.speed_max, ".1f", "m/s")),
+        ("standard deviation, median", _number(100 * run.std_m, ".1f", "cm")),
+        ("", _number(run.std_deg, ".2f", "deg")),
+    )
+    return Table(title, ("", ""), cells)
 
 
 def timing_table(run: RunResult) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -17,10 +18,15 @@ from pixloc_ros.core.tracker import FrameResult, Tracker, TrackState
 from pixloc_ros.datasets.drive import Drive
 from pixloc_ros.evaluation.trajectory import Track
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class RunResult:
-    """What the tracker said about each frame of a drive, in the drive's order."""
+    """What the tracker said about each frame of a drive, in the drive's order.
+
+    drive: without the images that could not be read.
+    """
 
     drive: Drive
     results: tuple[FrameResult, ...]
@@ -57,31 +63,43 @@ def run_drive(
     drive gives the same poses at every run.
 
     Args:
-        initial: T_map_base (4, 4) at the first frame, or "ground_truth" to take the drive's own;
-            None: the tracker finds itself, with the finder.
+        initial: T_map_base (4, 4) at the first frame that odometry covers, or "ground_truth" to
+            take the drive's own; None: the tracker finds itself, with the finder.
         covariance: of that pose, (6, 6) in ROS order; without one, that of a pose clicked in rviz.
         with_view: indices of frames whose results shall carry the points for an overlay.
         finder: for a tracker that was made to find itself.
     """
     if drive.odometry is None:
         raise DataError(f"drive '{drive.name}' has no odometry; simulate it first")
+    first = int(np.searchsorted(drive.stamps_ns, drive.odometry.stamps_ns[0]))
+    if first == len(drive):
+        raise DataError(f"drive '{drive.name}': odometry begins after the last image")
     if isinstance(initial, str):
         if drive.T_map_base is None:
             raise DataError(f"drive '{drive.name}' has no ground truth to start from")
-        initial = drive.T_map_base[0]
+        initial = drive.T_map_base[first]
 
     tracker.reset()
     if initial is not None:
-        tracker.set_pose(int(drive.stamps_ns[0]), initial, covariance)
+        tracker.set_pose(int(drive.stamps_ns[first]), initial, covariance)
     odometry, fed, results = drive.odometry, 0, []
+    refused: dict[int, DataError] = {}
     begin = time.perf_counter()
     for i, stamp_ns in enumerate(drive.stamps_ns.tolist()):
         covered = np.searchsorted(odometry.stamps_ns, stamp_ns, side="left") + 1
         for k in range(fed, min(covered, len(odometry))):
             tracker.odometry.add(int(odometry.stamps_ns[k]), odometry.T_odom_base[k])
         fed = max(fed, covered)
-        frame = Frame(stamp_ns, drive.image(i), drive.camera, drive.T_base_cam)
+        try:
+            frame = Frame(stamp_ns, drive.image(i), drive.camera, drive.T_base_cam)
+        except DataError as error:  # as in the node, such an image never gets to the tracker
+            refused[i] = error
+            continue
         results.append(process_frame(localizer, tracker, frame, i in with_view, finder))
         if progress:
             progress(i + 1, len(drive), "frames")
+    if refused:
+        first = next(iter(refused.values()))
+        log.warning("%s: %d images left out: %s", drive.name, len(refused), first)
+        drive = drive.subset(np.setdiff1d(np.arange(len(drive)), list(refused)))
     return RunResult(drive, tuple(results), time.perf_counter() - begin)

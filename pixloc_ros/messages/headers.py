@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import struct
 
+from pixloc_ros.core.errors import DataError
+
 NS = 1_000_000_000
 
 
@@ -18,7 +20,12 @@ def stamp_of(message) -> int:
 
 
 def stamp_of_raw(raw: bytes | memoryview) -> int:
-    """Stamp (ns) of a serialized message that begins with a header (CDR: 4 bytes, the stamp)."""
+    """Stamp (ns) of a serialized message that begins with a header (CDR: 4 bytes, the stamp).
+
+    DataError: the message is shorter than that.
+    """
+    if len(raw) < 12:
+        raise DataError(f"a message of {len(raw)} bytes has no header")
     order = "<" if raw[1] & 1 else ">"
     sec, nanosec = struct.unpack_from(order + "iI", raw, 4)
     return sec * NS + nanosec

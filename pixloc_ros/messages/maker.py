@@ -69,6 +69,16 @@ class MessageMaker:
     def static_transform(self, stamp_ns: int, T_base_cam: np.ndarray):
         return self.static_transforms(stamp_ns, {self._camera: T_base_cam})
 
+    def moved(self, odometry):
+        """tf2_msgs/TFMessage that says what a nav_msgs/Odometry says of its child frame."""
+        position, orientation = odometry.pose.pose.position, odometry.pose.pose.orientation
+        translation = self._vector((position.x, position.y, position.z))
+        transform = self._new("geometry_msgs/Transform", translation, orientation)
+        entry = self._new(
+            "geometry_msgs/TransformStamped", odometry.header, odometry.child_frame_id, transform
+        )
+        return self._new("tf2_msgs/TFMessage", [entry])
+
     def static_transforms(self, stamp_ns: int, children: dict[str, np.ndarray]):
         """tf2_msgs/TFMessage that hangs frames on the base: name -> T_base_child (4, 4)."""
         entries = []

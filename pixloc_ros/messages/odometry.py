@@ -1,4 +1,4 @@
-"""nav_msgs/Odometry as a statement about the robot's base, whichever frame it speaks of."""
+"""Odometry as a statement about the robot's base, whichever frame it speaks of."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ Mounting = Callable[[str], np.ndarray]
 def base_pose_of(message, base: str, mounting: Mounting) -> np.ndarray:
     """T_odom_base (4, 4), in the frame that the header names.
 
-    Odometry states the pose of its `child_frame_id`: the base, or another frame that is fixed to it
-    (base_footprint, the camera of a visual odometry). Without a name it is taken for the base.
+    nav_msgs/Odometry states the pose of its `child_frame_id`: the base, or another frame that is
+    fixed to it (base_footprint, the camera of a visual odometry). Without a name it is taken for
+    the base, and so are PoseWithCovarianceStamped and PoseStamped, which name none.
     DataError: what `pose_of` refuses, or a child frame whose place on the base is unknown.
     """
-    return pose_of(message.pose.pose) @ _T_child_base(message, base, mounting)
+    pose = getattr(message.pose, "pose", message.pose)
+    return pose_of(pose) @ _T_child_base(message, base, mounting)
 
 
 def base_twist_of(message, base: str, mounting: Mounting) -> tuple[np.ndarray, np.ndarray]:
@@ -40,7 +42,7 @@ def base_twist_of(message, base: str, mounting: Mounting) -> tuple[np.ndarray, n
 
 
 def _T_child_base(message, base: str, mounting: Mounting) -> np.ndarray:
-    child = frame_name(message.child_frame_id)
+    child = frame_name(getattr(message, "child_frame_id", ""))
     if child in ("", base):
         return np.eye(4)
     try:

@@ -1,6 +1,7 @@
-"""Plays a rosbag2 folder (mcap or sqlite3) into a running ROS graph, without rosbag2 itself.
+"""Plays a bag (mcap, sqlite3, ROS 1) into a running ROS graph, without rosbag2 itself.
 
-Messages pass through as the bytes they were recorded as. On a robot `ros2 bag play` does this job.
+Messages pass through as the bytes they were recorded as (those of ROS 1 become CDR). On
+a robot `ros2 bag play` does this job.
 """
 
 from __future__ import annotations
@@ -23,17 +24,17 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from rclpy.serialization import deserialize_message
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
-from rosbags.rosbag2 import Reader, ReaderError
 from rosgraph_msgs.msg import Clock
 from tf2_msgs.msg import TFMessage
 
 from pixloc_ros.core.errors import DataError
+from pixloc_ros.datasets.bag_storage import BagStorage
 from pixloc_ros.messages.headers import stamp_of_raw
 from pixloc_ros.ros.conversions import to_stamp
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
-# Without the topics of these types a localizer has nothing to do: play waits for their readers.
-AWAITED_TYPES = (*IMAGE_TYPES, "nav_msgs/msg/Odometry")
+# Without a topic of each of these a localizer has nothing to do: play waits for their readers.
+AWAITED_TYPES = (IMAGE_TYPES, ("nav_msgs/msg/Odometry",))
 STATIC = "/tf_static"
 
 
@@ -46,20 +47,16 @@ class Recorded(NamedTuple):
 
 
 class Bag:
-    """An open rosbag2 folder. topics: name -> message class of all that can be played here."""
+    """An open bag. topics: name -> message class of all that can be played here."""
 
     def __init__(self, path: Path):
-        try:
-            self._reader = Reader(path)
-            self._reader.open()
-        except (ReaderError, OSError, AssertionError) as error:
-            raise DataError(f"{path} cannot be read as a rosbag2 recording: {error}") from error
-        self.start_ns, self.end_ns = self._reader.start_time, self._reader.end_time
+        self._storage = BagStorage(path)
+        self.start_ns, self.end_ns = self._storage.start_ns, self._storage.end_ns
         self.topics: dict[str, type] = {}
         self.skipped: list[str] = []
         self.qos: dict[str, QoSProfile] = {}
         self.types: dict[str, str] = {}
-        for connection in self._reader.connections:
+        for connection in {c.topic: c for c in self._storage.connections}.values():
             try:
                 self.topics[connection.topic] = message_class(connection.msgtype)
             except DataError as error:
@@ -72,8 +69,9 @@ class Bag:
         """All static transforms of the bag in one message, the newest of each child frame."""
         newest = {}
         for message in self._messages([STATIC], None):
-            for transform in deserialize_message(message.data, TFMessage).transforms:
-                newest[transform.child_frame_id] = transform
+            with contextlib.suppress(Exception):  # rclpy has one type for all it cannot decode
+                for transform in deserialize_message(message.data, TFMessage).transforms:
+                    newest[transform.child_frame_id] = transform
         return TFMessage(transforms=list(newest.values()))
 
     def messages(self, start_ns: int) -> Iterator[Recorded]:
@@ -82,12 +80,11 @@ class Bag:
 
     def close(self) -> None:
         """Close the files."""
-        self._reader.close()
+        self._storage.close()
 
     def _messages(self, topics: list[str], start_ns: int | None) -> Iterator[Recorded]:
-        chosen = [c for c in self._reader.connections if c.topic in topics]
-        if chosen:
-            for connection, time_ns, data in self._reader.messages(chosen, start=start_ns):
+        for time_ns, connection, data in self._storage.messages(topics, start=start_ns):
+            if data:
                 yield Recorded(time_ns, connection.topic, bytes(data))
 
 
@@ -140,15 +137,20 @@ class Player:
         self._stop.set()
 
     def wait_for_readers(self, timeout_s: float) -> list[str]:
-        """Wait until images and odometry have subscribers; the topics that have none."""
+        """Wait until one image topic and one of odometry, as far as the bag has such, have
+        subscribers (a robot may record more cameras than are used); the topics of what has none."""
         awaited = [
-            t
-            for t, kind in self._bag.types.items()
-            if kind in AWAITED_TYPES and "ground_truth" not in t
+            [t for t, kind in self._bag.types.items() if kind in kinds and "ground_truth" not in t]
+            for kinds in AWAITED_TYPES
         ]
         deadline = time.monotonic() + timeout_s
         while not self._stop.is_set():
-            missing = [t for t in awaited if self._publishers[t].get_subscription_count() == 0]
+            missing = [
+                topic
+                for topics in awaited
+                if not any(self._publishers[t].get_subscription_count() for t in topics)
+                for topic in topics
+            ]
             if not missing or time.monotonic() > deadline:
                 return missing
             self._stop.wait(0.05)
@@ -184,7 +186,8 @@ class Player:
             if self._stop.wait(max(until(message.time_ns), 0.0)):
                 return
             if self._bag.types[message.topic] in IMAGE_TYPES:
-                write((stamp_of_raw(message.data), time.time_ns()))
+                with contextlib.suppress(DataError):  # a damaged image; whoever hears it counts it
+                    write((stamp_of_raw(message.data), time.time_ns()))
             self._publishers[message.topic].publish(message.data)
             self.sent += 1
             if time.monotonic() - told > 0.5:
@@ -244,7 +247,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bag_player", description=__doc__.split("\n")[0])
-    parser.add_argument("bag", type=Path, help="rosbag2 folder (holds metadata.yaml)")
+    parser.add_argument("bag", type=Path, help="rosbag2 folder, or .mcap, .db3 or ROS 1 .bag file")
     parser.add_argument("--rate", type=_positive, default=1.0, help="speed, 1 = as recorded")
     parser.add_argument(
         "--clock",

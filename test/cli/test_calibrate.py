@@ -54,7 +54,7 @@ def test_without_ground_truth_odometry_tells_nearly_as_much(tmp_path, room_map, 
         shutil.copytree(room_map, folder / "map")
         write_drive(folder / "drive", known)
         arguments = ["--map", str(folder / "map"), "--drive", str(folder / "drive")]
-        begin = ["--initial-pose", str(x), str(y), "0", str(yaw)]
+        begin = ["--start", str(x), str(y), str(yaw)]
         assert calibrate.main(arguments + (begin if known is not drive else [])) == 0
         stored = json.loads((folder / "map" / FILE).read_text())
         assert stored["card"]["against"] == against
@@ -73,4 +73,4 @@ def test_without_ground_truth_it_asks_where_the_drive_begins(
 ):
     write_drive(tmp_path / "drive", replace(room_drive.subset(range(2)), T_map_base=None))
     assert calibrate.main(["--map", str(room_map), "--drive", str(tmp_path / "drive")]) == 1
-    assert "say where it begins with --initial-pose" in " ".join(capsys.readouterr().out.split())
+    assert "say where it begins: --start" in " ".join(capsys.readouterr().out.split())

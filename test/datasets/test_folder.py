@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -53,6 +54,20 @@ def test_a_written_drive_reads_back_the_same(tmp_path, model):
     assert np.array_equal(read.odometry.stamps_ns, made.odometry.stamps_ns)
     np.testing.assert_allclose(read.odometry.T_odom_base, made.odometry.T_odom_base, atol=1e-7)
     assert np.array_equal(read.image(3), made.image(3))
+
+
+def test_images_that_cannot_be_read_are_left_out(tmp_path, caplog):
+    made = example()
+
+    def load(i):
+        if i == 2:
+            raise DataError("no picture at 7 ns")
+        return made.load(i)
+
+    read = read_drive(write_drive(tmp_path, replace(made, load=load), suffix=".png"))
+    assert read.names == ("000000.png", "000001.png", "000003.png", "000004.png")
+    np.testing.assert_allclose(read.T_map_base, made.T_map_base[[0, 1, 3, 4]], atol=1e-7)
+    assert np.array_equal(read.image(2), made.image(3)) and "no picture at 7 ns" in caplog.text
 
 
 def test_ground_truth_and_odometry_are_optional(tmp_path):

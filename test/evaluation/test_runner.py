@@ -47,3 +47,20 @@ def test_it_says_what_a_drive_lacks(make_drive, noisy_tracker):
     with pytest.raises(DataError, match="no ground truth"):
         run_drive(localizer, tracker, replace(drive, T_map_base=None))
     run_drive(localizer, tracker, replace(drive, T_map_base=None), initial=np.eye(4))
+
+
+def test_an_image_that_cannot_be_read_costs_its_own_frame(make_drive, noisy_tracker, caplog):
+    """As in the node: it never gets to the tracker, and is counted."""
+    drive = make_drive()
+
+    def load(i):
+        if i in (0, 5):
+            raise DataError(f"image {i} is damaged")
+        return drive.load(i)
+
+    localizer, tracker = noisy_tracker(drive)
+    run = run_drive(localizer, tracker, replace(drive, load=load))
+    seen = [stamp for what, stamp in tracker.calls[2:] if what != "odometry"]
+    assert seen == np.delete(drive.stamps_ns, (0, 5)).tolist()
+    assert run.drive.stamps_ns.tolist() == [r.stamp_ns for r in run.results] == seen
+    assert "2 images left out: image 0 is damaged" in caplog.text

@@ -149,3 +149,11 @@ def test_what_is_neither_true_nor_false_is_refused(installed):
     context.launch_configurations.update({**given, "local_filter": "perhaps"})
     with pytest.raises(ValueError, match="local_filter"):
         list(module.start(context))
+
+
+def test_a_bag_with_transforms_needs_no_local_filter(tmp_path):
+    module = load(FILE)
+    (tmp_path / "metadata.yaml").write_text("- name: /tf_static\n")
+    assert not module._has_tf(str(tmp_path)) and not module._has_tf("")
+    (tmp_path / "metadata.yaml").write_text("- name: /tf_static\n- name: /tf\n")
+    assert module._has_tf(str(tmp_path))

@@ -18,7 +18,7 @@ from pixloc_ros.core.errors import DataError
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.datasets.bag import read_bag
 from pixloc_ros.datasets.bag_reader import BagReader
-from pixloc_ros.datasets.bag_topics import Channel, add_channels, open_writer
+from pixloc_ros.datasets.bag_topics import BagInput, Channel, add_channels, open_writer
 from pixloc_ros.datasets.drive import T_BODY_OPTICAL
 from pixloc_ros.ros import pipeline
 from pixloc_ros.ros.odometry import BaseOdometry
@@ -126,7 +126,7 @@ def live_frames(bag: Path, monkeypatch, rectified: bool):
 @pytest.mark.parametrize("kind", IMAGES)
 def test_the_node_and_the_reader_of_bags_agree(tmp_path, monkeypatch, kind, rectified, caplog):
     bag = write(tmp_path / "bag", kind, "/lens", "elsewhere", WINDOW)
-    drive = read_bag(bag, rectified=rectified)
+    drive = read_bag(bag, BagInput(image_is_rectified=rectified))
     frames, asked = live_frames(bag, monkeypatch, rectified)
     assert asked == [("lens", stamp_ns) for stamp_ns in STAMPS]
     assert [frame.stamp_ns for frame in frames] == STAMPS == drive.stamps_ns.tolist()
@@ -156,9 +156,7 @@ def test_both_hear_the_same_odometry(tmp_path, child):
 
     class Tree:
         odom_frame = ""
-        lookup = staticmethod(
-            lambda *frames: BagReader(bag).static_chain("/tf_static", *frames[:2])
-        )
+        lookup = staticmethod(lambda *frames: BagReader(bag).static_chain(*frames[:2]))
 
         def follow(self, frame):
             self.odom_frame = frame
@@ -196,7 +194,7 @@ def test_a_topic_of_nothing_but_bad_messages_is_named(tmp_path):
     bag = write(tmp_path / "bag", "mono16", "lens", "lens", WINDOW)
     broken = BagReader(bag)
     with pytest.raises(DataError, match="/odom of .*has no messages that can be used: no good"):
-        broken._by_stamp("/odom", refuse)
+        broken._by_time("/odom", refuse)
 
 
 def refuse(message):

@@ -78,9 +78,9 @@ def write_robotcar_bag(
 ) -> dict[str, int]:
     """Write the drive, one message at a time, and go on where an earlier run was interrupted.
 
-    Topics: `/<camera>/image_raw` (`.../compressed`), `/<camera>/camera_info`, `/odom`, `/gps/fix`,
-    `/ground_truth/odometry`, `/tf_static` (latched). The UTM position of the map frame's origin is
-    in the bag's custom_data. Returns the number of messages by topic.
+    Topics: `/<camera>/image_raw` (`.../compressed`), `/<camera>/camera_info`, `/odom`, `/tf`,
+    `/gps/fix`, `/ground_truth/odometry`, `/tf_static` (latched). The UTM position of the map
+    frame's origin is in the bag's custom_data. Returns the number of messages by topic.
     """
     writer = _Streams(drive, options)
     begin_ns, end_ns = writer.range_ns
@@ -198,6 +198,7 @@ class _Streams:
         poses = self._drive.odometry(self._odometry)
         for message in self.make.odometry(poses, NOISE[self._odometry]):
             yield from self._near(stamp_of(message), "odom", message)
+            yield from self._near(stamp_of(message), "tf", self.make.moved(message))
 
     def _truths(self) -> Iterator[Event]:
         poses: Track = iter(()) if self._truth == "none" else self._drive.truth(self._truth)

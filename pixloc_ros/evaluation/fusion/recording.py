@@ -9,6 +9,7 @@ import numpy as np
 
 from pixloc_ros.core.errors import DataError
 from pixloc_ros.core.geometry import transforms
+from pixloc_ros.datasets.bag_input import odometry_topic
 from pixloc_ros.datasets.bag_reader import BagReader, StatedOdometry
 from pixloc_ros.datasets.bag_topics import BagFrames, BagTopics
 from pixloc_ros.datasets.dead_reckoning import interpolate_poses
@@ -74,15 +75,16 @@ class Recording:
 
 
 def read_recording(
-    bag: str | Path, live: str | Path, rate: float = 1.0, odom: str = BagTopics.odom
+    bag: str | Path, live: str | Path, rate: float = 1.0, odom: str = ""
 ) -> Recording:
     """A bag, and the folder that `pose_recorder` (or `demo`) left of a live run over it.
 
     rate: the speed at which the bag was played; latencies are told in the bag's time. Poses whose
-    latency is unknown are left out. ``DataError`` where bag and run share no time.
+    latency is unknown are left out. odom: the bag's topic, or empty: the only one. ``DataError``
+    where bag and run share no time.
     """
     reader = BagReader(bag)
-    odometry = reader.stated_odometry(odom)
+    odometry = reader.stated_odometry(odometry_topic(reader, odom))
     track = read_live(live)
     first, last = odometry.stamps_ns[0], odometry.stamps_ns[-1]
     keep = np.isfinite(track.latencies_ms) & (track.stamps_ns >= first) & (track.stamps_ns <= last)
@@ -94,7 +96,7 @@ def read_recording(
     known = reader.has(BagTopics.ground_truth)
     truth = track.stamps_ns[keep], track.poses[keep]
     if known:
-        stated = reader.odometry(BagTopics.ground_truth, BagFrames.base, BagTopics.tf_static)
+        stated = reader.odometry(BagTopics.ground_truth, BagFrames.base)
         truth = stated.stamps_ns, stated.T_odom_base
     latencies_ns = np.round(track.latencies_ms[keep] * rate * 1e6).astype(np.int64)
     return Recording(
