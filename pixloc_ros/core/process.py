@@ -17,6 +17,7 @@ class PlaceFinder(Protocol):
     """Finds a frame in the whole map (see `pixloc_ros.finding`)."""
 
     covariance: np.ndarray  # (6, 6) in ROS order, of each pose found
+    problems: list[str]  # what of the map could not be read
 
     def find(self, frame: Frame) -> np.ndarray:
         """T_map_base (P, 4, 4) that the frame may have been taken from."""
@@ -52,7 +53,9 @@ def process_frame(
         covariance = finder.covariance
         places += [Place(T, covariance, found=True) for T in finder.find(frame)]
     if not places:
-        return tracker.update(prior, Fix.none("this image was found nowhere in the map"))
+        problems = finder.problems if finder is not None else []
+        missing = "; ".join(problems) or "this image was found nowhere in the map"
+        return tracker.update(prior, Fix.none(missing))
     fix = localizer.localize(
         features,
         frame,

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from pixloc_ros.core.errors import MissingPackage
+from pixloc_ros.core.errors import MapError, MissingPackage
 from pixloc_ros.core.frame import Frame
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.finding.keypoints import MISSING, PACKAGES, Matcher
-from pixloc_ros.finding.places import Places
+from pixloc_ros.finding.places import Landmarks, Places
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,8 @@ class _Place:
 class Finder:
     """Finds images in the whole map. Used by one thread at a time.
 
-    covariance: (6, 6) in ROS order of every pose found. Raises MissingPackage.
+    covariance: (6, 6) in ROS order of every pose found. problems: files of the map that turned out
+    to be damaged; their keyframes are left out. Raises MissingPackage.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Finder:
         self._matcher, self._pnp = Matcher(device), poselib.estimate_absolute_pose
         std = np.repeat([config.std_m, math.radians(config.std_deg)], 3)
         self.covariance = np.diag(std**2)
+        self.problems: list[str] = []
 
     def find(
         self,
@@ -85,7 +87,9 @@ class Finder:
         rays = frame.camera.rays(torch.from_numpy(seen.xy).float()).double().numpy()
         found: list[_Place] = []
         for row in places.ranking(seen, config.references, among):
-            landmarks = places.landmarks(row)
+            landmarks = self._landmarks(row)
+            if landmarks is None:
+                continue
             matches = self._matcher.match(landmarks.keypoints, seen)
             place = self._place(found, places.position(row))
             place.rays.append(rays[matches[:, 1]])
@@ -98,6 +102,14 @@ class Finder:
         T_cam_base = transforms.inverse(frame.T_base_cam)
         poses = [place.T_map_cam @ T_cam_base for place in found]
         return np.stack(poses) if poses else np.zeros((0, 4, 4))
+
+    def _landmarks(self, row: int) -> Landmarks | None:
+        try:
+            return self.places.landmarks(row)
+        except MapError as error:
+            if str(error) not in self.problems:
+                self.problems.append(str(error))
+            return None
 
     def _place(self, found: list[_Place], position: np.ndarray) -> _Place:
         """The place that a keyframe belongs to; a new one if it lies alone."""

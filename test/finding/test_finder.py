@@ -112,17 +112,26 @@ def test_a_map_without_places_says_how_to_add_them(room_map):
         Places(FeatureMap.open(room_map))
 
 
-def test_places_of_another_map_or_damaged_ones_are_refused(room_places, tmp_path):
+def test_places_of_another_map_or_damaged_ones_are_refused(
+    room_places, room_drive, localizer, tmp_path
+):
     folder = tmp_path / "map"
     shutil.copytree(room_places, folder)
     feature_map = FeatureMap.open(folder)
     other = replace(feature_map.info, keyframes_sha256="0")
     with pytest.raises(MapError, match="belongs to another map"):
         Places(FeatureMap(folder, other, feature_map._keyframes, "cpu", 10))
-    tile = folder / "places" / feature_map.info.tiles[0].name
-    tile.write_bytes(b"x" * tile.stat().st_size)
+    for tile in feature_map.info.tiles:
+        path = folder / "places" / tile.name
+        path.write_bytes(b"x" * path.stat().st_size)
+    places = Places(feature_map)
     with pytest.raises(MapError, match="damaged.*build_map --add places"):
-        Places(feature_map).landmarks(0)
+        places.landmarks(0)
+    finder, tracker = Finder(places), Tracker(finds_itself=True)
+    drive = room_drive.subset(range(1))
+    (result,) = run_drive(localizer, tracker, drive, None, finder=finder).results
+    assert all(tile.name in result.reasons[0] for tile in feature_map.info.tiles)
+    assert len(finder.problems) == len(feature_map.info.tiles), "each is said once"
 
 
 def test_an_interrupted_run_goes_on(room_map, room_places, tmp_path, monkeypatch):
