@@ -58,6 +58,8 @@ class NodeParameters:
     fused_with_odometry: ~/pose and ~/odometry go to a filter that fuses the same odometry: they
     carry the covariance that the image alone gives, and only accepted frames are published, so that
     odometry is not counted twice.
+    reset_services: services (std_srvs/Empty) that are called whenever the localizer starts over, as
+    when a bag loops: the reset of robot_localization's filters, which do not notice it themselves.
     initialization: auto finds the robot in the map at the start, and again when it is lost, if the
     map has places (build_map adds them); pose waits for somebody to give a pose.
     set_initial_pose: start from initial_pose, and again after time went backwards.
@@ -81,6 +83,7 @@ class NodeParameters:
     base_to_camera: tuple[float, ...] = ()
     tf_broadcast: bool = True
     fused_with_odometry: bool = False
+    reset_services: tuple[str, ...] = ()
     tf_rate: float = _within(20.0, 1.0, 200.0)
     transform_tolerance: float = _within(0.1, 0.0, 10.0)
     initialization: str = "auto"

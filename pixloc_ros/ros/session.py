@@ -17,6 +17,7 @@ from nav_msgs.msg import Odometry
 from rclpy.clock import Clock
 from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_srvs.srv import Empty
 
 from pixloc_ros.core.errors import DataError
 from pixloc_ros.core.localizer import Localizer
@@ -123,6 +124,7 @@ class Session:
                 initial_pose,
             )
         }
+        self._resets = [node.create_client(Empty, name) for name in parameters.reset_services]
         if parameters.tf_broadcast:
             tree.announce_map()
         # Steady, because they must go on while simulated time jumps.
@@ -143,6 +145,8 @@ class Session:
                 item.destroy()
         for timer in self._timers:
             self._node.destroy_timer(timer)
+        for client in self._resets:
+            self._node.destroy_client(client)
         if not self._worker.stop():
             self._node.get_logger().error("the worker did not end; its device seems to hang")
         self._node.destroy_guard_condition(self._guard)
@@ -161,6 +165,11 @@ class Session:
         self._node.get_logger().warning(f"{why}: starting over")
         self._statistics.resets += 1
         self._statistics.result = None
+        for client in self._resets:
+            if client.service_is_ready():
+                client.call_async(Empty.Request())
+            else:
+                self._node.get_logger().warning(f"{client.srv_name} is not there: not reset")
         self._waiting.clear()
         self._worker.discard()
         self._outcomes.clear()

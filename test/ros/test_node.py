@@ -22,7 +22,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from robot import LATCHED, Robot, localizer
 from sensor_msgs.msg import Image, PointCloud2
-from std_srvs.srv import Trigger
+from std_srvs.srv import Empty, Trigger
 from tf2_msgs.msg import TFMessage
 
 from pixloc_ros.core.geometry import transforms
@@ -823,3 +823,21 @@ def test_without_places_nobody_is_found_and_the_service_says_why(running, call):
     robot, _ = running()
     answer = call(robot, Trigger, "/localizer/relocalize", Trigger.Request())
     assert not answer.success and "build_map --add places" in answer.message
+
+
+def test_what_does_not_notice_a_new_beginning_is_reset_with_it(running, until, call):
+    robot, _ = running(reset_services=["/ekf_map/reset", "/not_there/reset"])
+    resets = []
+
+    def reset(request, response):
+        resets.append(request)
+        return response
+
+    robot.create_service(Empty, "/ekf_map/reset", reset)
+    assert until(lambda: robot.count_clients("/ekf_map/reset") > 0)
+
+    def was_reset():
+        answer = call(robot, Trigger, "/localizer/reset", Trigger.Request())
+        return answer.success and until(lambda: resets, 2)
+
+    assert until(was_reset), "a service that is not there is no reason to stop"
