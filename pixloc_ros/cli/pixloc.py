@@ -23,6 +23,7 @@ EXECUTABLES = {
     "map_info": "pixloc_ros.cli.map_info",
     "evaluate": "pixloc_ros.cli.evaluate",
     "calibrate": "pixloc_ros.cli.calibrate",
+    "localize_images": "pixloc_ros.cli.localize_images",
     "train": "pixloc_ros.cli.train",
     "export_checkpoint": "pixloc_ros.cli.export_checkpoint",
     "benchmark": "pixloc_ros.cli.benchmark",

@@ -15,6 +15,7 @@ from pixloc_ros.cli.support import open_map, progress_bar, run_command
 from pixloc_ros.core.errors import ConfigError
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.localizer import Localizer
+from pixloc_ros.datasets.hloc import Query, read_pairs
 from pixloc_ros.datasets.robotcar import seasons
 from pixloc_ros.evaluation.retrieval import localize_images, map_from_model
 from pixloc_ros.images.files import read_image
@@ -160,7 +161,7 @@ def run_evaluate(arguments: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def queries_of(arguments: argparse.Namespace, condition: str) -> list[seasons.Query]:
+def queries_of(arguments: argparse.Namespace, condition: str) -> list[Query]:
     if arguments.queries is None:
         return seasons.queries_of(arguments.root, condition)
     path = str(arguments.queries)
@@ -174,13 +175,13 @@ def starts_of(
 ) -> dict[str, list[np.ndarray]]:
     """T_world_cam to start from, by query; queries without any are left out."""
     if arguments.poses:
-        known = seasons.read_poses(arguments.poses)
+        known = seasons.read_submission(arguments.poses)
         return {
             name: [known[seasons.submitted_name(name)]]
             for name in names
             if seasons.submitted_name(name) in known
         }
-    pairs = seasons.read_pairs(arguments.pairs)
+    pairs = read_pairs(arguments.pairs)
     starts = {}
     for name in names:
         retrieved = [poses[r] for r in pairs.get(name, ()) if r in poses]

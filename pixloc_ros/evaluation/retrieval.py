@@ -13,6 +13,7 @@ from pixloc_ros.core.frame import Frame
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.geometry.camera import Camera
 from pixloc_ros.core.localizer import Localizer
+from pixloc_ros.core.process import PlaceFinder
 from pixloc_ros.core.progress import Progress
 from pixloc_ros.core.tracker import GateConfig, judge
 
@@ -35,24 +36,29 @@ def localize_images(
     sigma: tuple[float, float],
     gates: GateConfig = GateConfig(),
     progress: Progress | None = None,
+    finder: PlaceFinder | None = None,
 ) -> dict[str, Attempt]:
     """Localize (name, camera) images from their proposed T_map_cam; the best of them is taken.
 
-    sigma: metres and radians by which a proposal may be off (one standard deviation). Images
-    without a proposal are left out; an image whose best pose does not pass the gates keeps its
-    first proposal, as the official evaluation does.
+    sigma: metres and radians by which a proposal may be off (one standard deviation). finder:
+    proposes poses of images that have none. Images without any are left out; an image whose best
+    pose does not pass the gates keeps its first proposal, as the official evaluation does.
     """
-    covariance = np.diag(np.repeat(np.square(sigma), 3))
+    stated = np.diag(np.repeat(np.square(sigma), 3))
     found = {}
     for done, (name, camera) in enumerate(images, 1):
-        if len(proposals.get(name, ())):
-            places = np.stack(list(proposals[name]))
+        proposed, covariance = np.array(list(proposals.get(name, ()))), stated
+        frame = None
+        if len(proposed) or finder is not None:
             frame = Frame(0, load(name), camera, np.eye(4))
+        if finder is not None and not len(proposed):
+            proposed, covariance = finder.find(frame), finder.covariance
+        if len(proposed):
             features = localizer.look(frame.image)
-            uncertain = np.broadcast_to(covariance, (len(places), 6, 6))
-            fix = localizer.localize(features, frame, places, uncertain)
+            uncertain = np.broadcast_to(covariance, (len(proposed), 6, 6))
+            fix = localizer.localize(features, frame, proposed, uncertain)
             accepted = not judge(gates, fix, covariance)
-            pose = fix.T_map_base if accepted else places[0]
+            pose = fix.T_map_base if accepted else proposed[0]
             found[name] = Attempt(pose, accepted, fix.num_inliers)
         if progress:
             progress(done, len(images), "queries")

@@ -12,6 +12,7 @@ import pytest
 from pixloc_ros.cli import build_map, robotcar_seasons
 from pixloc_ros.core.errors import DataError, MapError
 from pixloc_ros.core.geometry import transforms
+from pixloc_ros.datasets import hloc
 from pixloc_ros.datasets.folder import read_drive
 from pixloc_ros.datasets.robotcar import seasons
 from pixloc_ros.mapping.colmap import read_model
@@ -161,7 +162,7 @@ def check(path: Path, truth: dict, count: int) -> None:
     rows = [line.split() for line in path.read_text().splitlines()]
     assert len(rows) == count and all(len(row) == 8 for row in rows)
     assert {row[0] for row in rows} <= set(truth)
-    for name, T in seasons.read_poses(path).items():
+    for name, T in seasons.read_submission(path).items():
         metres, radians = transforms.pose_error(T, truth[name])
         assert metres < 0.1 and np.rad2deg(radians) < 0.5
 
@@ -212,6 +213,6 @@ def test_bad_files_are_named(benchmark, tmp_path):
     with pytest.raises(DataError, match="line 1: expected name, camera model"):
         seasons.read_query_list(cut)
     with pytest.raises(DataError, match="line 1: expected the names"):
-        seasons.read_pairs(cut)
+        hloc.read_pairs(cut)
     with pytest.raises(DataError, match="line 1: expected name qw"):
-        seasons.read_poses(cut)
+        hloc.read_poses(cut)

@@ -14,14 +14,13 @@ the rear camera alone (its maintainer, visuallocalizationbenchmark issues 17 and
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from pixloc_ros.core.errors import DataError
-from pixloc_ros.core.geometry import transforms
 from pixloc_ros.core.geometry.camera import Camera
+from pixloc_ros.datasets.hloc import Query, read_poses, read_queries, write_poses
 
 REFERENCE = "overcast-reference"
 CONDITIONS = (
@@ -38,14 +37,6 @@ CONDITIONS = (
 CAMERAS = ("rear", "left", "right")
 SCORED = "rear"
 SIZE = (1024, 1024)
-
-
-@dataclass(frozen=True)
-class Query:
-    """An image to be localized: its name below `images/`, and its camera."""
-
-    name: str
-    camera: Camera
 
 
 def read_intrinsics(root: Path) -> dict[str, Camera]:
@@ -75,60 +66,22 @@ def queries_of(root: Path, condition: str) -> list[Query]:
 
 
 def read_query_list(path: Path) -> list[Query]:
-    """hloc's list `name MODEL width height params...`; the scored images of it."""
-    queries = []
-    for place, parts in _rows(path):
-        try:
-            camera = Camera.from_colmap(
-                parts[1], int(parts[2]), int(parts[3]), [float(v) for v in parts[4:]]
-            )
-        except (ValueError, IndexError, DataError) as error:
-            raise DataError(
-                f"{place}: expected name, camera model, width, height and its parameters ({error})"
-            ) from None
-        if camera_of(parts[0]) == SCORED:
-            queries.append(Query(parts[0], camera))
+    """The scored images of hloc's list."""
+    queries = [query for query in read_queries(path) if camera_of(query.name) == SCORED]
     if not queries:
         raise DataError(f"{path}: lists no image of the {SCORED} camera, which alone is scored")
     return queries
 
 
-def read_pairs(path: Path) -> dict[str, list[str]]:
-    """Retrieval: query -> names of references, best first, from lines `query reference`."""
-    pairs: dict[str, list[str]] = {}
-    for place, parts in _rows(path):
-        if len(parts) != 2:
-            raise DataError(f"{place}: expected the names of a query and a reference")
-        pairs.setdefault(parts[0], []).append(parts[1])
-    return pairs
-
-
-def read_poses(path: Path) -> dict[str, np.ndarray]:
-    """T_world_cam (4, 4) by `<camera>/<file>`, from lines `name qw qx qy qz tx ty tz` (world to
-    camera): a submission file, or hloc's results."""
-    poses = {}
-    for place, parts in _rows(path):
-        try:
-            qw, qx, qy, qz, *t = (float(v) for v in parts[1:])
-            T_cam_world = transforms.from_quaternion(np.array([qx, qy, qz, qw]), np.array(t))
-        except ValueError as error:
-            raise DataError(f"{place}: expected name qw qx qy qz tx ty tz ({error})") from None
-        poses[submitted_name(parts[0])] = transforms.inverse(T_cam_world)
-    return poses
+def read_submission(path: Path) -> dict[str, np.ndarray]:
+    """T_world_cam (4, 4) by `<camera>/<file>`, of a submission file or hloc's results."""
+    return {submitted_name(name): T for name, T in read_poses(path).items()}
 
 
 def write_submission(path: Path, poses: Mapping[str, np.ndarray]) -> Path:
     """Write T_world_cam (4, 4) by name of query as the server's file, and nothing it ignores."""
-    lines = []
-    for name, T_world_cam in poses.items():
-        if camera_of(name) != SCORED:
-            continue
-        (qx, qy, qz, qw), t = transforms.to_quaternion(transforms.inverse(T_world_cam))
-        numbers = " ".join(f"{v:.10g}" for v in (qw, qx, qy, qz, *t))
-        lines.append(f"{submitted_name(name)} {numbers}\n")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(lines))
-    return path
+    scored = {name: T for name, T in poses.items() if camera_of(name) == SCORED}
+    return write_poses(path, {submitted_name(name): T for name, T in scored.items()})
 
 
 def submitted_name(name: str) -> str:
@@ -139,14 +92,3 @@ def submitted_name(name: str) -> str:
 def camera_of(name: str) -> str:
     """The camera of an image: the folder that it lies in."""
     return Path(name).parent.name
-
-
-def _rows(path: Path):
-    """(place for messages, fields) of the lines that are neither empty nor comments."""
-    try:
-        lines = path.read_text().splitlines()
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    for number, line in enumerate(lines, 1):
-        if line.strip() and not line.startswith("#"):
-            yield f"{path}, line {number}", line.split()
