@@ -37,7 +37,7 @@ class CovarianceConfig:
     cross-check adds to it; docs/trust.md has how they were fitted. map_std_m, map_std_deg: error of
     the map itself and of the calibration, which no single frame can see; added to the covariance.
     The default is that of a map from RTK poses; for one from exact poses, 0. `calibrate` fits all
-    four to a drive with ground truth, and stores them with the map.
+    four to a drive with ground truth, or the first two to odometry, and stores them with the map.
     """
 
     scale: float = 1.5

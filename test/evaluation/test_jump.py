@@ -68,6 +68,15 @@ def test_the_benchmark_tells_a_jump_that_is_seen_from_one_that_must_be_searched_
     assert followed == pytest.approx([2.0, 2.0], abs=0.1), "the frame of the jump itself"
 
 
+def test_no_jump_is_tried_at_a_rate_that_odometry_does_not_have(
+    room_localizer, room_drive, monkeypatch
+):
+    monkeypatch.setattr(jumps, "METRES", (2.0,))
+    slow = jumping(room_drive.subset(range(8)), np.eye(4), 0, every=5)
+    frames = jumps.drive_on(room_localizer, "room", slow)
+    assert {f.rate for f in frames} == {10} and len(frames) == 2 * (8 - jumps.BEFORE)
+
+
 def test_frames_until_right_are_counted_for_each_jump():
     def frame(metres: float, after: int, accepted: bool, off_m: float) -> FrameAfter:
         return FrameAfter("a", metres, "along", 50, after, accepted, off_m, 0.1, 1.0)
