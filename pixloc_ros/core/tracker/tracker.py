@@ -32,8 +32,8 @@ class Tracker:
     Tracking begins with fixes that confirm each other, after a pose was given and from lost; until
     then no pose is given out, and each of them starts from the same wide prior.
     finds_itself: whoever makes the fixes can find an image in the whole map. Then nobody has to
-    give a pose, and a prediction says `anywhere` as long as none is known, when it is lost, or
-    when so many fixes in a row were rejected that the robot may have been carried away.
+    give a pose, and a prediction says `anywhere` as long as none is known or confirmed, when it is
+    lost, or when so many fixes in a row were rejected that the robot may have been carried away.
 
     Between frames `advance` says how late it is, so that a pose is coasting and then lost also
     where no image comes. Neither a bad fix nor odometry that cannot tell makes it raise: what went
@@ -130,7 +130,7 @@ class Tracker:
                 self._anchor = replace(self._anchor, stamp_ns=max(self._anchor.stamp_ns, stamp_ns))
                 self._awaits_frame = False
             self._state, self._reason = self._carried(self._anchor, stamp_ns, odometry)
-            doubted = self._doubts >= self.config.gates.find_after
+            unsure = self._state not in GIVEN_OUT or self._doubts >= self.config.gates.find_after
             return Prediction(
                 stamp_ns,
                 self._epoch,
@@ -138,7 +138,7 @@ class Tracker:
                 self._anchor,
                 Place(*self._carry(self._anchor, odometry)),
                 self._cameras.due,
-                self._finds_itself and (doubted or self._state is TrackState.LOST),
+                self._finds_itself and unsure,
             )
 
     def update(self, prediction: Prediction, fix: Fix, place: Place | None = None) -> FrameResult:
