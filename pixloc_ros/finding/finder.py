@@ -21,7 +21,8 @@ class FinderConfig:
     with one pose, from which on no further keyframe is looked at; fewest: that a pose needs.
     reach: keyframes so close together (m) are one place, whose matches are taken together; also
     how far from a keyframe an image of it may be taken. max_error: of a match that agrees (px).
-    std_m, std_deg: how far off a pose is taken to be, on each axis.
+    modes: poses of one place, at most. std_m, std_deg: how far off a pose is taken to be, on each
+    axis.
     """
 
     references: int = 10
@@ -29,19 +30,34 @@ class FinderConfig:
     fewest: int = 12
     reach: float = 25.0
     max_error: float = 8.0
+    modes: int = 3
     std_m: float = 0.25
     std_deg: float = 1.0
 
 
 @dataclass
 class _Place:
-    """Matches with keyframes that lie together, and the best pose for them."""
+    """Matches with keyframes that lie together: rays in the camera, points in the map."""
 
     position: np.ndarray
     rays: list[np.ndarray] = field(default_factory=list)
     points: list[np.ndarray] = field(default_factory=list)
-    T_map_cam: np.ndarray | None = None
-    inliers: int = 0
+
+    def matches(self) -> tuple[np.ndarray, np.ndarray]:
+        """All of them, (N, 3) each."""
+        return np.concatenate(self.rays), np.concatenate(self.points)
+
+
+@dataclass(frozen=True)
+class _Solution:
+    """A pose and the matches (N,) that agree with it."""
+
+    T_map_cam: np.ndarray
+    agreeing: np.ndarray
+
+    @property
+    def count(self) -> int:
+        return int(self.agreeing.sum())
 
 
 class Finder:
@@ -85,6 +101,7 @@ class Finder:
             among = near if among is None else near & among
         seen = self._matcher.look(frame.image)
         rays = frame.camera.rays(torch.from_numpy(seen.xy).float()).double().numpy()
+        focal = float(frame.camera.f.mean())
         found: list[_Place] = []
         for row in places.ranking(seen, config.references, among):
             landmarks = self._landmarks(row)
@@ -94,13 +111,13 @@ class Finder:
             place = self._place(found, places.position(row))
             place.rays.append(rays[matches[:, 1]])
             place.points.append(landmarks.points[matches[:, 0]])
-            self._solve(place, float(frame.camera.f.mean()))
-            if place.inliers >= config.enough:
+            best = self._solve(*place.matches(), focal)
+            if best is not None and best.count >= config.enough:
                 break
-        found = [place for place in found if place.inliers >= config.fewest]
-        found.sort(key=lambda place: -place.inliers)
+        solutions = [solution for place in found for solution in self._solutions(place, focal)]
+        solutions.sort(key=lambda solution: -solution.count)
         T_cam_base = transforms.inverse(frame.T_base_cam)
-        poses = [place.T_map_cam @ T_cam_base for place in found]
+        poses = [solution.T_map_cam @ T_cam_base for solution in solutions]
         return np.stack(poses) if poses else np.zeros((0, 4, 4))
 
     def _landmarks(self, row: int) -> Landmarks | None:
@@ -119,14 +136,27 @@ class Finder:
         found.append(_Place(position))
         return found[-1]
 
-    def _solve(self, place: _Place, focal: float) -> None:
-        """Robust PnP (LO-RANSAC of poselib) over all matches of a place so far."""
-        rays, points = np.concatenate(place.rays), np.concatenate(place.points)
+    def _solutions(self, place: _Place, focal: float) -> list[_Solution]:
+        """The best pose of a place, and those of the matches that do not agree with it: of equal
+        houses in a row the next one may be meant."""
+        rays, points = place.matches()
+        found: list[_Solution] = []
+        while len(found) < self.config.modes:
+            best = self._solve(rays, points, focal)
+            if best is None:
+                break
+            found.append(best)
+            rays, points = rays[~best.agreeing], points[~best.agreeing]
+        return found
+
+    def _solve(self, rays: np.ndarray, points: np.ndarray, focal: float) -> _Solution | None:
+        """Robust PnP (LO-RANSAC of poselib); None unless enough matches agree."""
         if len(rays) < self.config.fewest:
-            return
+            return None
         camera = {"model": "SIMPLE_PINHOLE", "width": 0, "height": 0, "params": [focal, 0.0, 0.0]}
         pixels = focal * rays[:, :2] / rays[:, 2:]
         options = {"max_reproj_error": self.config.max_error}
         pose, report = self._pnp(pixels, points, camera, options, {})
-        place.inliers = int(report["num_inliers"])
-        place.T_map_cam = transforms.inverse(transforms.from_Rt(pose.R, pose.t))
+        T_map_cam = transforms.inverse(transforms.from_Rt(pose.R, pose.t))
+        solution = _Solution(T_map_cam, np.array(report["inliers"], bool))
+        return solution if solution.count >= self.config.fewest else None
