@@ -34,6 +34,13 @@ ARGUMENTS = (
     ("params_file", PathJoinSubstitution([CONFIG, "localize.yaml"]), "parameters of the node"),
     ("tf_broadcast", "", "send map -> odom: true, or false if an EKF does"),
     ("fused_with_odometry", "", "the poses go to a filter that fuses the odometry: true or false"),
+    ("reset_services", "", "what is reset with the localizer when a bag loops, names with spaces"),
+    ("initialization", "", "auto: the robot finds itself; pose: it waits to be told"),
+    ("autostart", "", "configure and activate at start: true, or false for a lifecycle manager"),
+    ("base_frame_id", "", "the robot's frame"),
+    ("base_to_camera", "", "camera in it without tf: 'x y z qx qy qz qw' (m)"),
+    ("image_transport", "", "raw or compressed"),
+    ("image_is_rectified", "", "the images are undistorted already: true or false"),
     ("use_sim_time", "", "take time from /clock: true or false; true if a bag is given"),
     ("bag", "", "rosbag2 folder to play, with /clock"),
     ("rate", "1.0", "speed of the bag"),
@@ -45,6 +52,9 @@ ARGUMENTS = (
     ("odom", "odom", "odometry topic"),
     ("rviz", "false", "open rviz: true or false"),
 )
+#: Arguments that are the node's parameters of the same name.
+TEXTS = ("map", "checkpoint", "initialization", "base_frame_id", "image_transport")
+TRUTHS = ("tf_broadcast", "fused_with_odometry", "autostart", "image_is_rectified")
 #: Hz of /clock: above the 50 Hz at which robot_localization's filters run on it.
 CLOCK_RATE = 100
 #: What Fast DDS reads its settings from. Its own lose images of more than half a megabyte.
@@ -63,15 +73,17 @@ def start(context):
     sim_time = {
         "use_sim_time": _truth("use_sim_time", given["use_sim_time"] or str(bool(given["bag"])))
     }
-    settings = {name: given[name] for name in ("map", "checkpoint") if given[name]}
-    for name in ("tf_broadcast", "fused_with_odometry"):
-        if given[name]:
-            settings[name] = _truth(name, given[name])
+    settings = {name: given[name] for name in TEXTS if given[name]}
+    settings |= {name: _truth(name, given[name]) for name in TRUTHS if given[name]}
+    if given["reset_services"]:
+        settings["reset_services"] = given["reset_services"].split()
+    if given["base_to_camera"]:
+        settings["base_to_camera"] = [float(v) for v in given["base_to_camera"].split()]
     if PROFILES not in os.environ:
         yield SetEnvironmentVariable(
             PROFILES, PathJoinSubstitution([CONFIG, "fastdds_profile.xml"])
         )
-    # The node configures and activates itself (parameter autostart), with or without launch.
+    # The node configures and activates itself unless autostart says otherwise.
     localizer = LifecycleNode(
         package="pixloc_ros",
         executable="localizer",

@@ -31,6 +31,13 @@ ARGUMENTS = (
         "",
         "false if the odometry itself sends odom -> base_link, as a bag with /tf does (default)",
     ),
+    ("reset_services", "ekf_map/reset ekf_local/reset", "what is reset when a bag loops"),
+    ("initialization", "", "auto: the robot finds itself; pose: it waits to be told"),
+    ("autostart", "", "configure and activate at start: true, or false for a lifecycle manager"),
+    ("base_frame_id", "", "the robot's frame"),
+    ("base_to_camera", "", "camera in it without tf: 'x y z qx qy qz qw' (m)"),
+    ("image_transport", "", "raw or compressed"),
+    ("image_is_rectified", "", "the images are undistorted already: true or false"),
     ("use_sim_time", "", "take time from /clock: true or false; true if a bag is given"),
     ("bag", "", "rosbag2 folder to play, with /clock"),
     ("rate", "1.0", "speed of the bag"),
@@ -86,6 +93,8 @@ def start(context):
         yield ekf("ekf_local", "odometry/local", given, sim_time)
     yield ekf("ekf_map", "odometry/map", given, sim_time)
     passed = {name: given[name] for name, *_ in ARGUMENTS if name not in OF_THE_FILTERS}
+    if not local_filter:
+        passed["reset_services"] = passed["reset_services"].replace("ekf_local/reset", "").strip()
     yield IncludeLaunchDescription(
         PythonLaunchDescriptionSource(LOCALIZE.perform(context)),
         launch_arguments=[

@@ -80,5 +80,5 @@ def test_the_readme_is_a_first_read():
     assert len(text.splitlines()) <= 120
     picture = re.search(r"!\[.*?\]\((.*?\.gif)\)", text).group(1)
     assert (ROOT / picture).stat().st_size < 3e6
-    linked = set(re.findall(r"\((docs/[a-z_]+\.md)", text))
+    linked = set(re.findall(r"\((docs/[a-z0-9_]+\.md)", text))
     assert linked == {f"docs/{page.name}" for page in ROOT.glob("docs/*.md")}

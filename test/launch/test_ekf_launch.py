@@ -109,7 +109,7 @@ def test_arguments_are_those_of_the_localizer_and_two_more(installed):
         names_of_arguments(FILE.with_name("localize.launch.py")),
     )
     assert ours - localizers == {"ekf_params_file", "local_filter"}
-    assert localizers - ours == {"tf_broadcast"}, "the filter sends map -> odom, so we must not"
+    assert localizers - ours == {"tf_broadcast", "fused_with_odometry"}, "the filter decides both"
 
 
 def test_the_localizer_leaves_map_to_odom_to_the_filter(installed):
@@ -119,6 +119,8 @@ def test_the_localizer_leaves_map_to_odom_to_the_filter(installed):
     assert set(output) == {"localizer", "ekf_local", "ekf_map"}
     assert "tf_broadcast: false" in output["localizer"]
     assert "map: /maps/street" in output["localizer"]
+    assert "reset_services:" in output["localizer"], "filters do not notice that a bag loops"
+    assert all(f"- ekf_{name}/reset" in output["localizer"] for name in ("map", "local"))
     for text in output.values():
         assert "__ns:=/robot_1" in text and "odom:=/wheels/odometry" in text
         assert "use_sim_time: true" in text
@@ -135,6 +137,8 @@ def test_without_the_local_filter(installed, tmp_path):
     )
     output = started(2, local_filter="false", ekf_params_file=str(parameters))
     assert set(output) == {"localizer", "ekf_map"}
+    assert "- ekf_map/reset" in output["localizer"]
+    assert "- ekf_local/reset" not in output["localizer"]
     assert "history_length: 7.5" in output["ekf_map"]
     assert "use_sim_time: false" in output["ekf_map"]
 
