@@ -8,9 +8,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
+
+from pixloc_ros.ros.compat import SubscriptionEventCallbacks
 
 
 def sensor_qos(reliability: str, depth: int) -> QoSProfile:

@@ -7,13 +7,12 @@ import sys
 from collections.abc import Callable
 
 import rclpy
-from rclpy._rclpy_pybind11 import RCLError
-from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 
 from pixloc_ros.core.errors import PixlocError
+from pixloc_ros.ros.compat import PublisherEventCallbacks
 
 # Each call into torch gives up the interpreter lock and asks for it again: a recording once, the
 # rest of a frame many times. While the executor's thread handles messages, that takes up to this
@@ -48,7 +47,7 @@ def run_node(
         executor.spin()
     except ExternalShutdownException:
         pass
-    except RCLError:
+    except RuntimeError:  # RCLError, which has no public name
         if rclpy.ok():  # else the signal came just before the executor looked at the context
             raise
     finally:
