@@ -67,6 +67,13 @@ def _truth(argument: str, text: str) -> bool:
     return text.lower() == "true"
 
 
+def _numbers(argument: str, text: str) -> list[float]:
+    try:
+        return [float(value) for value in text.split()]
+    except ValueError as error:
+        raise ValueError(f"the launch argument {argument} takes numbers: {error}") from None
+
+
 def start(context):
     """The actions, now that the arguments are known."""
     given = {name: LaunchConfiguration(name).perform(context) for name, *_ in ARGUMENTS}
@@ -78,7 +85,7 @@ def start(context):
     if given["reset_services"]:
         settings["reset_services"] = given["reset_services"].split()
     if given["base_to_camera"]:
-        settings["base_to_camera"] = [float(v) for v in given["base_to_camera"].split()]
+        settings["base_to_camera"] = _numbers("base_to_camera", given["base_to_camera"])
     if PROFILES not in os.environ:
         yield SetEnvironmentVariable(
             PROFILES, PathJoinSubstitution([CONFIG, "fastdds_profile.xml"])

@@ -18,8 +18,8 @@ LOCALIZE = PathJoinSubstitution([FindPackageShare("pixloc_ros"), "launch", "loca
 ARGUMENTS = (
     ("map", "", "feature map: a folder written by build_map"),
     ("grid", "", "occupancy grid of the same place, in the same frame: a yaml file of nav2"),
-    ("use_sim_time", "false", "take time from /clock: true or false"),
-    ("namespace", "", "of the nodes and their topics"),
+    ("use_sim_time", "", "take time from /clock: true or false; true if a bag is given"),
+    ("bag", "", "rosbag2 folder to play, with /clock"),
 )
 #: The manager brings them up in this order, and down in the reverse one.
 MANAGED = ["map_server", "localizer"]
@@ -32,21 +32,23 @@ def start(context):
         raise ValueError(
             "the launch argument grid is missing: the occupancy grid that nav2 plans on"
         )
-    sim_time = {"use_sim_time": given["use_sim_time"].lower() == "true"}
-    common = {"namespace": given["namespace"], "output": "screen"}
+    time = given["use_sim_time"].lower() or str(bool(given["bag"])).lower()
+    if time not in ("true", "false"):
+        raise ValueError(f"the launch argument use_sim_time is '{time}'; it takes true or false")
+    sim_time = {"use_sim_time": time == "true"}
     yield Node(
         package="nav2_map_server",
         executable="map_server",
         name="map_server",
         parameters=[{"yaml_filename": given["grid"]}, sim_time],
-        **common,
+        output="screen",
     )
     yield IncludeLaunchDescription(
         PythonLaunchDescriptionSource(LOCALIZE.perform(context)),
         launch_arguments=[
             ("map", given["map"]),
-            ("use_sim_time", given["use_sim_time"]),
-            ("namespace", given["namespace"]),
+            ("bag", given["bag"]),
+            ("use_sim_time", time),
             ("autostart", "false"),
         ],
     )
@@ -59,7 +61,7 @@ def start(context):
             {"node_names": MANAGED, "autostart": True, "bond_timeout": 0.0},
             sim_time,
         ],
-        **common,
+        output="screen",
     )
 
 

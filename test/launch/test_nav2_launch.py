@@ -37,7 +37,7 @@ def actions(module, **arguments):
 
 def test_one_manager_brings_up_the_grid_and_the_localizer(module):
     assert all(a.description for a in module.generate_launch_description().get_launch_arguments())
-    server, localizer, manager = actions(module, map="/m", grid="/g.yaml", use_sim_time="true")
+    server, localizer, manager = actions(module, map="/m", grid="/g.yaml", bag="/b")
     assert isinstance(localizer, IncludeLaunchDescription)
     passed = dict(localizer.launch_arguments)
     assert passed["autostart"] == "false", "the manager configures and activates it"
@@ -49,6 +49,8 @@ def test_one_manager_brings_up_the_grid_and_the_localizer(module):
     assert module.MANAGED == ["map_server", "localizer"]
 
 
-def test_a_grid_is_needed(module):
+def test_a_grid_is_needed_and_time_is_true_or_false(module):
+    with pytest.raises(ValueError, match="use_sim_time is 'yes'"):
+        actions(module, map="/m", grid="/g.yaml", use_sim_time="yes")
     with pytest.raises(ValueError, match="grid is missing"):
         actions(module, map="/m")
