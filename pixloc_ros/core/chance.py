@@ -16,6 +16,7 @@ from torch import Tensor
 
 from pixloc_ros.core.alignment import AlignerConfig, Problem
 from pixloc_ros.core.alignment.residuals import LevelResiduals
+from pixloc_ros.core.config import require_positive
 from pixloc_ros.core.geometry.pose import Pose
 from pixloc_ros.core.places import draw
 from pixloc_ros.core.recording import Recorded
@@ -33,6 +34,9 @@ class ChanceConfig:
     std_m: float = 1.0
     std_deg: float = 5.0
     spread: float = 2.5
+
+    def __post_init__(self) -> None:
+        require_positive(self, "poses", "points", "std_m", "std_deg")
 
 
 def against_chance(

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pixloc_ros.core.alignment import AlignerConfig, Problem, align
+from pixloc_ros.core.config import require_positive
 from pixloc_ros.core.geometry.pose import Pose
 
 
@@ -30,6 +31,9 @@ class CrossCheckConfig:
     angle_deg: float = 0.8
     steps: int = 4
     tolerance: float = 8.0
+
+    def __post_init__(self) -> None:
+        require_positive(self, "points")
 
 
 def crosscheck(

@@ -30,7 +30,7 @@ from pixloc_ros.core.covariance import (
     tangent_information,
 )
 from pixloc_ros.core.crosscheck import CrossCheckConfig, crosscheck
-from pixloc_ros.core.errors import DataError
+from pixloc_ros.core.errors import ConfigError, DataError
 from pixloc_ros.core.feature_map import FeatureMap, SelectionConfig, VisiblePoints
 from pixloc_ros.core.frame import CameraError, Fix, Frame
 from pixloc_ros.core.geometry import transforms
@@ -97,6 +97,11 @@ class Localizer:
         self._net = checkpoint.net.to(self.device).eval()
         self._damping = self._net.damping().detach()
         self._trust = checkpoint.trust
+        counts, levels = len(self.aligner.iterations), len(self._net.strides)
+        if counts != levels:
+            raise ConfigError(
+                f"localizer.aligner.iterations: {counts} counts for {levels} levels of the network"
+            )
 
     @torch.inference_mode()
     def look(self, image: np.ndarray) -> Features:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from pixloc_ros.core.alignment import AlignerConfig, Alignment, PosePrior, Problem, align
+from pixloc_ros.core.config import require_positive
 from pixloc_ros.core.geometry.pose import Pose
 
 
@@ -34,6 +35,10 @@ class SearchConfig:
     points: int = 128
     survivors: int = 4
     spread: float = 2.0
+
+    def __post_init__(self) -> None:
+        names = "std_m", "std_deg", "fewest", "hypotheses", "points", "survivors"
+        require_positive(self, *names)
 
     def width(self, covariance: np.ndarray) -> float:
         """Largest std of a prior (6, 6), in ROS order, over what a single start can take."""

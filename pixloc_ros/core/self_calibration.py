@@ -15,6 +15,7 @@ from torch import Tensor
 from pixloc_ros.core.alignment import AlignerConfig, Problem
 from pixloc_ros.core.alignment.residuals import LevelResiduals
 from pixloc_ros.core.alignment.solver import damped_step
+from pixloc_ros.core.config import require_positive
 from pixloc_ros.core.geometry.pose import Pose
 from pixloc_ros.core.recording import Recorded
 
@@ -30,6 +31,9 @@ class SelfCalibrationConfig:
     steps: int = 6
     damping: float = 1e-3
     std: float = 0.05
+
+    def __post_init__(self) -> None:
+        require_positive(self, "points", "std")
 
 
 def self_calibrate(

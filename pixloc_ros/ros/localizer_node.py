@@ -30,7 +30,14 @@ from pixloc_ros.finding import Finder, Places
 from pixloc_ros.ros.diagnostics import lifecycle_status
 from pixloc_ros.ros.inputs import Input
 from pixloc_ros.ros.outputs import Outputs
-from pixloc_ros.ros.parameters import NodeParameters, declare_parameters, read_parameters
+from pixloc_ros.ros.parameters import (
+    NodeParameters,
+    changed,
+    declare_parameters,
+    is_live,
+    misspelled,
+    read_parameters,
+)
 from pixloc_ros.ros.runtime import NO_EVENTS, run_node
 from pixloc_ros.ros.session import Session
 from pixloc_ros.ros.timeline import BACKWARDS_NS
@@ -273,9 +280,21 @@ class LocalizerNode(LifecycleNode):
             response.success = False
         return response
 
+    def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
+        """As rclpy's, which both services call, but an unknown name is refused by name: rclpy's
+        answer leaves it out."""
+        known = self.get_parameters_by_prefix("")
+        for name in (p.name for p in parameter_list if p.name not in known):
+            reason = misspelled(name, known) or f"there is no parameter '{name}'"
+            return SetParametersResult(successful=False, reason=reason)
+        return super().set_parameters_atomically(parameter_list)
+
     def _on_set_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
-        fixed = [p.name for p in parameters if p.name != "use_sim_time"]
-        if fixed and self._tracker is not None:
+        """Humble's rclpy has no callback for what was accepted, so it is applied here."""
+        ours = [p for p in parameters if p.name != "use_sim_time"]
+        if self._tracker is None or not ours:
+            return SetParametersResult(successful=True)
+        if fixed := [p.name for p in ours if not is_live(p.name)]:
             return SetParametersResult(
                 successful=False,
                 reason=(
@@ -283,7 +302,21 @@ class LocalizerNode(LifecycleNode):
                     "unconfigured first (ros2 lifecycle set ... deactivate, cleanup)"
                 ),
             )
+        try:
+            self._reconfigure(changed(self._settings, ours))
+        except PixlocError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        self.get_logger().info(", ".join(f"{p.name} is now {p.value}" for p in ours))
         return SetParametersResult(successful=True)
+
+    def _reconfigure(self, p: NodeParameters) -> None:
+        """Other live parameters from the next frame on. ConfigError, and nothing changes: they do
+        not fit the checkpoint."""
+        self._localizer = Localizer(self._network, self._map, p.localizer, self._device)
+        self._settings = p
+        self._tracker.reconfigure(p.tracker)
+        if self._session is not None:
+            self._session.reconfigure(p, self._localizer)
 
 
 def pick_device(name: str) -> torch.device:

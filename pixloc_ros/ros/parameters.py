@@ -6,12 +6,14 @@ import dataclasses
 import difflib
 import re
 import typing
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 
-from pixloc_ros.core.config import from_dict
+from pixloc_ros.core.config import from_dict, to_dict
 from pixloc_ros.core.errors import ConfigError
 from pixloc_ros.core.localizer import LocalizerConfig
 from pixloc_ros.core.tracker import TrackerConfig
@@ -22,11 +24,13 @@ LARGEST = 1_000_000_000
 ANY_ANGLE = 100.0  # rad
 #: Likeness (difflib's ratio) from which on a name is a misspelled one.
 NEARLY = 0.75
+#: Of a field of `NodeParameters`: it, and all below it, may change while the node is configured.
+LIVE = {"live": True}
 
 
-def _within(default, low, high):
+def _within(default, low, high, **metadata):
     """A field with the range that ROS enforces (inclusive)."""
-    return field(default=default, metadata={"range": (low, high)})
+    return field(default=default, metadata={"range": (low, high), **metadata})
 
 
 @dataclass(frozen=True)
@@ -84,21 +88,21 @@ class NodeParameters:
     tf_broadcast: bool = True
     fused_with_odometry: bool = False
     reset_services: tuple[str, ...] = ()
-    tf_rate: float = _within(20.0, 1.0, 200.0)
-    transform_tolerance: float = _within(0.1, 0.0, 10.0)
+    tf_rate: float = _within(20.0, 1.0, 200.0, **LIVE)
+    transform_tolerance: float = _within(0.1, 0.0, 10.0, **LIVE)
     initialization: str = "auto"
     set_initial_pose: bool = False
     initial_pose: InitialPose = field(default_factory=InitialPose)
     image_transport: str = "raw"
     image_is_rectified: bool = False
     reliability: str = "best_effort"
-    input_timeout: float = _within(5.0, 0.5, 600.0)
-    odom_timeout: float = _within(0.6, 0.0, 2.0)
+    input_timeout: float = _within(5.0, 0.5, 600.0, **LIVE)
+    odom_timeout: float = _within(0.6, 0.0, 2.0, **LIVE)
     map_points_limit: int = _within(100_000, 0, 10_000_000)
     path_spacing: float = _within(0.2, 0.0, 100.0)
     path_length: int = _within(2000, 0, 100_000)
-    localizer: LocalizerConfig = field(default_factory=LocalizerConfig)
-    tracker: TrackerConfig = field(default_factory=TrackerConfig)
+    localizer: LocalizerConfig = field(default_factory=LocalizerConfig, metadata=LIVE)
+    tracker: TrackerConfig = field(default_factory=TrackerConfig, metadata=LIVE)
 
     def __post_init__(self):
         _one_of("image_transport", self.image_transport, ("raw", "compressed"))
@@ -132,11 +136,21 @@ def read_parameters(node: Node) -> NodeParameters:
         value = node.get_parameter(name).value
         if value is None:
             continue  # one whose default is stored with the checkpoint
-        *path, leaf = name.split(".")
-        branch = tree
-        for step in path:
-            branch = branch.setdefault(step, {})
-        branch[leaf] = _from_ros(value)
+        _put(tree, name, value)
+    return from_dict(NodeParameters, tree)
+
+
+def is_live(name: str) -> bool:
+    """Whether a parameter may change while the node is configured."""
+    top = name.split(".")[0]
+    return any(f.name == top and f.metadata.get("live") for f in dataclasses.fields(NodeParameters))
+
+
+def changed(parameters: NodeParameters, values: Iterable[Parameter]) -> NodeParameters:
+    """The parameters with other values. ConfigError: one is wrong, or does not go with the rest."""
+    tree = to_dict(parameters)
+    for parameter in values:
+        _put(tree, parameter.name, parameter.value)
     return from_dict(NodeParameters, tree)
 
 
@@ -193,6 +207,14 @@ def _descriptor(default, description: str, limits) -> ParameterDescriptor:
     return descriptor
 
 
+def _put(tree: dict, name: str, value) -> None:
+    """Set a dotted name in nested mappings."""
+    *path, leaf = name.split(".")
+    for step in path:
+        tree = tree.setdefault(step, {})
+    tree[leaf] = _from_ros(value)
+
+
 def _to_ros(value):
     return list(value) if isinstance(value, tuple) else value
 
@@ -202,6 +224,12 @@ def _from_ros(value):
     return list(value) if is_list else value
 
 
+def misspelled(name: str, known: Iterable[str]) -> str:
+    """What to say of an unknown name that is nearly a known one; "" if it is not."""
+    close = difflib.get_close_matches(name, known, n=3, cutoff=NEARLY)
+    return f"there is no parameter '{name}'; did you mean {' or '.join(close)}?" if close else ""
+
+
 def _refuse_misspelled(node: Node, known: list[str]) -> None:
     """rclpy drops parameters that nobody declares without a word. One that is nearly ours is a
     typing error; another may be meant for the other nodes of a file's section `/**`."""
@@ -209,8 +237,8 @@ def _refuse_misspelled(node: Node, known: list[str]) -> None:
     for name in getattr(node, "_parameter_overrides", {}):
         if name in known or name.startswith("qos_overrides."):
             continue
-        if close := difflib.get_close_matches(name, known, n=3, cutoff=NEARLY):
-            raise ConfigError(f"there is no parameter '{name}'; did you mean {' or '.join(close)}?")
+        if problem := misspelled(name, known):
+            raise ConfigError(problem)
         node.get_logger().warning(f"there is no parameter '{name}'; it is left out")
 
 

@@ -49,6 +49,7 @@ class Outcome:
 class FramePipeline:
     """Callable for the worker: Job -> Outcome. Messages that cannot be used never get further.
 
+    localizer: may be replaced from another thread; the next image meets the new one.
     extrinsics: T_base_cam (4, 4) for a camera frame at a stamp; DataError if nobody knows it.
     """
 
@@ -60,7 +61,7 @@ class FramePipeline:
         rectified: bool,
         finder: PlaceFinder | None = None,
     ):
-        self._localizer = localizer
+        self.localizer = localizer
         self._tracker = tracker
         self._extrinsics = extrinsics
         self._rectified = rectified
@@ -81,7 +82,7 @@ class FramePipeline:
         except DataError as error:
             return Outcome(stamp_ns, bad_input=bad_input, problem=str(error))
         frame = Frame(stamp_ns, image, camera, T_base_cam)
-        result = process_frame(self._localizer, self._tracker, frame, job.draw, self._finder)
+        result = process_frame(self.localizer, self._tracker, frame, job.draw, self._finder)
         picture = draw(image, result) if job.draw else None
         strange = strange_mounting(T_base_cam)
         return Outcome(stamp_ns, result, camera_frame=frame_id, mounting=strange, picture=picture)

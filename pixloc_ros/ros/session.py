@@ -81,16 +81,14 @@ class Session:
         self._start_over()
         self._outcomes: deque[Outcome | Exception] = deque()
         self._guard = node.create_guard_condition(self._take_outcomes)
-        self._worker = Worker(
-            FramePipeline(
-                localizer,
-                tracker,
-                self._extrinsics,
-                parameters.image_is_rectified,
-                finder,
-            ),
-            self._deliver,
+        self._pipeline = FramePipeline(
+            localizer,
+            tracker,
+            self._extrinsics,
+            parameters.image_is_rectified,
+            finder,
         )
+        self._worker = Worker(self._pipeline, self._deliver)
         compressed = parameters.image_transport == "compressed"
         image_topic = node.resolve_topic_name("image") + ("/compressed" if compressed else "")
         newest = sensor_qos(parameters.reliability, 1)
@@ -128,10 +126,8 @@ class Session:
         if parameters.tf_broadcast:
             tree.announce_map()
         # Steady, because they must go on while simulated time jumps.
-        self._timers = [
-            node.create_timer(1.0 / parameters.tf_rate, self._on_timer, clock=steady),
-            node.create_timer(LOOK_PERIOD, self._pass_on, clock=steady),
-        ]
+        self._tf_timer = node.create_timer(1.0 / parameters.tf_rate, self._on_timer, clock=steady)
+        self._look_timer = node.create_timer(LOOK_PERIOD, self._pass_on, clock=steady)
 
     @property
     def topics(self) -> dict[str, str]:
@@ -143,7 +139,7 @@ class Session:
         for item in self._inputs.values():
             if item is not self._initial_pose:
                 item.destroy()
-        for timer in self._timers:
+        for timer in (self._tf_timer, self._look_timer):
             self._node.destroy_timer(timer)
         for client in self._resets:
             self._node.destroy_client(client)
@@ -151,6 +147,13 @@ class Session:
             self._node.get_logger().error("the worker did not end; its device seems to hang")
         self._node.destroy_guard_condition(self._guard)
         self._tracker.reset()
+
+    def reconfigure(self, parameters: NodeParameters, localizer: Localizer) -> None:
+        """Other live parameters (see `NodeParameters`), and a localizer made with them, from the
+        next image on. Those of the tracker are its owner's."""
+        self._parameters, self._pipeline.localizer = parameters, localizer
+        self._waiting.timeout_s = parameters.odom_timeout
+        self._tf_timer.timer_period_ns = round(1e9 / parameters.tf_rate)
 
     def set_pose(self, message: PoseWithCovarianceStamped) -> None:
         """See `StartPose.give`."""

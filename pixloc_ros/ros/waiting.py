@@ -30,7 +30,7 @@ class WaitingRoom:
         timeout_s: float,
         clock: Callable[[], float] = time.monotonic,
     ):
-        self._is_ready, self._timeout_s, self._clock = is_ready, timeout_s, clock
+        self._is_ready, self.timeout_s, self._clock = is_ready, timeout_s, clock
         self._waiting: deque[tuple[float, Image | CompressedImage]] = deque()
 
     def add(self, image: Image | CompressedImage) -> int:
@@ -49,7 +49,7 @@ class WaitingRoom:
         it takes the place of."""
         now, ready = self._clock(), 0
         for place, (came, image) in enumerate(self._waiting, start=1):
-            if now - came >= self._timeout_s or self._is_ready(stamp_of(image)):
+            if now - came >= self.timeout_s or self._is_ready(stamp_of(image)):
                 ready = place
         taken = [self._waiting.popleft()[1] for _ in range(ready)]
         return (taken[-1], ready - 1) if taken else (None, 0)

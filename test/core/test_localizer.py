@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import textured_room
 
+from pixloc_ros.core.config import from_dict
 from pixloc_ros.core.errors import ConfigError
 from pixloc_ros.core.feature_map import FeatureMap, SelectionConfig
 from pixloc_ros.core.frame import Frame
@@ -153,6 +154,18 @@ def test_the_aligner_is_the_checkpoints_unless_told_otherwise(network, localizer
     assert not fix.converged and fix.step_left[0] > 1e-4
     with pytest.raises(ConfigError, match="unknown key 'steps'"):
         Localizer(network, localizer.map, LocalizerConfig(aligner={"steps": 3}))
+    with pytest.raises(ConfigError, match="aligner.iterations: 2 counts for 3 levels"):
+        Localizer(network, localizer.map, LocalizerConfig(aligner={"iterations": [1, 1]}))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["selection.spread_cells", "search.survivors", "chance.std_m", "self_calibration.std"],
+)
+def test_a_zero_that_no_frame_survives_is_refused(name):
+    part, leaf = name.split(".")
+    with pytest.raises(ConfigError, match=f"{part}: {leaf} is 0"):
+        from_dict(LocalizerConfig, {part: {leaf: 0}})
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,14 @@ from rclpy.parameter import Parameter
 from pixloc_ros.core.errors import ConfigError
 from pixloc_ros.core.feature_map import SelectionConfig
 from pixloc_ros.core.tracker import GateConfig
-from pixloc_ros.ros.parameters import NodeParameters, declare_parameters, flatten, read_parameters
+from pixloc_ros.ros.parameters import (
+    NodeParameters,
+    changed,
+    declare_parameters,
+    flatten,
+    is_live,
+    read_parameters,
+)
 
 CONFIG = Path(__file__).parents[2] / "config" / "localize.yaml"
 
@@ -137,3 +144,26 @@ def test_numbers_are_finite(make_node, name, number):
 
     with pytest.raises((InvalidParameterValueException, ConfigError), match=name.split("__")[-1]):
         read_parameters(make_node(**{name: number}))
+
+
+def test_what_is_live_follows_from_where_it_stands():
+    live = {name for name, *_ in flatten(NodeParameters()) if is_live(name)}
+    assert {"tf_rate", "tracker.gates.min_points", "localizer.covariance.scale"} <= live
+    assert not live & {"map", "checkpoint", "device", "odom_frame_id", "initial_pose.x"}
+    assert not is_live("localizer_of_another") and not is_live("qos_overrides./tf.history")
+
+
+def test_other_values_leave_the_rest_as_it_was():
+    before = NodeParameters(tf_rate=5.0)
+    after = changed(
+        before,
+        [
+            Parameter("tracker.gates.min_points", value=7),
+            Parameter("localizer.aligner.iterations", value=[3, 4, 5]),
+        ],
+    )
+    assert after.tf_rate == 5.0 and after.tracker.gates == GateConfig(min_points=7)
+    assert list(after.localizer.aligner["iterations"]) == [3, 4, 5]
+    assert before == NodeParameters(tf_rate=5.0)
+    with pytest.raises(ConfigError, match="search: survivors is 0"):
+        changed(before, [Parameter("localizer.search.survivors", value=0)])

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from pixloc_ros.core.config import require_positive
 from pixloc_ros.core.geometry.camera import Camera
 
 #: Side (m) of the square cells by which keyframes are found.
@@ -45,6 +46,9 @@ class SelectionConfig:
     max_scale_change: float = 3.0
     unconfirmed_worth: float = 0.5
     spread_cells: int = 128
+
+    def __post_init__(self) -> None:
+        require_positive(self, "metres_per_cost", "max_scale_change", "spread_cells")
 
 
 @dataclass(frozen=True)

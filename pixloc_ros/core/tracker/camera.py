@@ -38,9 +38,13 @@ class CameraWatch:
     """The newest looks at the cameras of a robot, and what they say together."""
 
     def __init__(self, config: CameraWatchConfig = CameraWatchConfig()) -> None:
-        self._config = config
-        self._looks: deque[np.ndarray] = deque(maxlen=config.window)
+        self._looks: deque[np.ndarray] = deque()
         self._since = 0
+        self.reconfigure(config)
+
+    def reconfigure(self, config: CameraWatchConfig) -> None:
+        """Other settings, for the looks so far too."""
+        self._config, self._looks = config, deque(self._looks, maxlen=config.window)
 
     @property
     def due(self) -> bool:

@@ -53,6 +53,13 @@ class GateConfig:
     max_doubts: int = 6
     find_after: int = 3
 
+    def __post_init__(self) -> None:
+        if self.start_fixes > self.start_frames:
+            raise ValueError(
+                f"start_fixes {self.start_fixes} > start_frames {self.start_frames}: "
+                "tracking would never begin"
+            )
+
     def doubt(self, rejected: int) -> np.ndarray:
         """(6, 6) in ROS order: what fixes rejected in a row add to the covariance of a pose."""
         std = rejected * np.array([self.doubt_m, math.radians(self.doubt_deg)])

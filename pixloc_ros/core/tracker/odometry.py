@@ -64,6 +64,11 @@ class OdometryBuffer:
         self._lock = threading.Lock()
         self._jump = 0, ""  # the newest: stamp, and how far
 
+    def reconfigure(self, config: OdometryBufferConfig) -> None:
+        """Other settings from now on; what is kept stays."""
+        with self._lock:
+            self._config = config
+
     def add(self, stamp_ns: int, T_odom_base: np.ndarray) -> bool:
         """Append a pose. Returns False, and starts over from this pose, if time ran backwards.
 

@@ -26,18 +26,26 @@ class OdometryWatchConfig:
     fewest: int = 5
     suspected: float = 0.15
 
+    def __post_init__(self) -> None:
+        if not 1 <= self.fewest <= self.window:
+            raise ValueError(f"fewest is {self.fewest}; it lies between 1 and window {self.window}")
+
 
 class OdometryWatch:
     """Pieces of the way between fixes, by odometry and by the map, in the base's frame at their
     beginning: (2, 3) of metres, and of radians where the robot turned."""
 
     def __init__(self, config: OdometryWatchConfig = OdometryWatchConfig()) -> None:
-        self._config = config
         self._from: dict[str, Anchor] = {}
-        self._pieces: dict[str, deque[np.ndarray]] = {
-            what: deque(maxlen=config.window) for what in ("moves", "turns")
-        }
-        self._errors = dict.fromkeys(self._pieces, 0.0)  # as shares; 0 while small or unknown
+        self._pieces: dict[str, deque[np.ndarray]] = {"moves": deque(), "turns": deque()}
+        self.reconfigure(config)
+
+    def reconfigure(self, config: OdometryWatchConfig) -> None:
+        """Other settings, for the pieces so far too."""
+        self._config = config
+        self._pieces = {what: deque(p, maxlen=config.window) for what, p in self._pieces.items()}
+        # As shares; 0 while small or unknown.
+        self._errors = {what: self._error(what) for what in self._pieces}
 
     def begin(self, fix: Anchor) -> None:
         """Tracking begins here; nothing is known of the way to it."""

@@ -55,8 +55,13 @@ class Start:
     """The newest frames since the pose was given or lost, until enough of their fixes agree."""
 
     def __init__(self, gates: GateConfig, noise: OdometryNoise) -> None:
+        self._frames: deque[Anchor | None] = deque()
+        self.reconfigure(gates, noise)
+
+    def reconfigure(self, gates: GateConfig, noise: OdometryNoise) -> None:
+        """Other settings, for the frames so far too."""
         self._gates, self._noise = gates, noise
-        self._frames: deque[Anchor | None] = deque(maxlen=gates.start_frames)
+        self._frames = deque(self._frames, maxlen=gates.start_frames)
 
     def add(self, fix: Anchor | None) -> str:
         """A frame's fix, None if it was rejected. What is still missing, or "" once `start_fixes`

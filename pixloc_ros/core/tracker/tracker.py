@@ -37,8 +37,8 @@ class Tracker:
 
     Between frames `advance` says how late it is, so that a pose is coasting and then lost also
     where no image comes. Neither a bad fix nor odometry that cannot tell makes it raise: what went
-    wrong stands in the result's `reasons`. `advance`, `set_pose`, `reset` and `odometry` may be
-    used from another thread between `predict` and `update`.
+    wrong stands in the result's `reasons`. `advance`, `set_pose`, `reset`, `reconfigure` and
+    `odometry` may be used from another thread between `predict` and `update`.
     """
 
     def __init__(self, config: TrackerConfig = TrackerConfig(), finds_itself: bool = False) -> None:
@@ -46,6 +46,16 @@ class Tracker:
         self.odometry = OdometryBuffer(config.odometry_buffer)
         self._lock = threading.Lock()
         self.reset()
+
+    def reconfigure(self, config: TrackerConfig) -> None:
+        """Other settings from now on: the next fix is judged by them. Pose, odometry and what was
+        learned of cameras and odometry stay."""
+        with self._lock:
+            self.config = config
+            self.odometry.reconfigure(config.odometry_buffer)
+            self._cameras.reconfigure(config.camera_watch)
+            self._odometry_watch.reconfigure(config.odometry_watch)
+            self._start.reconfigure(config.gates, config.odometry_noise)
 
     def _begin(self, state: TrackState, reason: str) -> None:
         """Fixes of predictions made before this moment no longer count."""
@@ -147,8 +157,9 @@ class Tracker:
         place: that it started from, if it is not the predicted one.
         """
         place = place or prediction.place
-        reasons = judge(self.config.gates, fix, place.covariance) if place else (fix.failure,)
         with self._lock:
+            gates = self.config.gates
+            reasons = judge(gates, fix, place.covariance) if place else (fix.failure,)
             if self._epoch is not prediction.epoch:
                 reasons = ("the pose was set anew while this frame was aligned",)
                 return FrameResult(prediction.stamp_ns, self._state, reasons=reasons)
@@ -158,7 +169,7 @@ class Tracker:
                 if refused := self._cameras.refused():
                     reasons = (f"camera calibration: {refused}",)
             elif fix.num_points:  # a map that shows nothing here says nothing about the pose
-                self._doubts = min(self._doubts + 1, self.config.gates.max_doubts)
+                self._doubts = min(self._doubts + 1, gates.max_doubts)
             if not reasons:
                 found = Anchor(
                     prediction.stamp_ns, fix.T_map_base, prediction.odometry, fix.covariance

@@ -1,5 +1,7 @@
 """Looks at the cameras, counted: what is said, what is refused, when the next one is due."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -59,3 +61,12 @@ def test_a_camera_that_was_put_right_is_believed_again():
     for _ in range(CONFIG.window // 2 + 1):
         watch.add((CameraError(0.001, 0.0, 0.0, 1e-3, 1e-3, 1e-3),))
     assert watch.refused() == ""
+
+
+def test_other_settings_hold_for_the_looks_so_far():
+    watch = watch_of(*[(0.03, 0, 0)] * 5)
+    assert watch.refused()
+    watch.reconfigure(replace(CONFIG, refused=0.1))
+    assert not watch.refused() and watch.suspected()
+    watch.reconfigure(replace(CONFIG, window=2))
+    assert watch.refused() == "", "two looks are too few to be as sure"

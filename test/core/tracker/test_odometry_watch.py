@@ -80,3 +80,19 @@ def test_a_piece_with_a_jump_in_it_does_not_count():
         jumped = T @ transforms.exp(np.array([5.0 * k, 0, 0, 0, 0, 0]))
         watch.add(Anchor(k, T, OdometrySample(k, jumped, jumps=k), np.eye(6)))
     assert watch.suspected() == ""
+
+
+def test_other_settings_hold_for_the_way_so_far():
+    watch = driven(scale=1.25)
+    said = watch.suspected()
+    assert "it moves 1.2" in said
+    watch.reconfigure(OdometryWatchConfig(suspected=0.5))
+    assert watch.suspected() == "" and watch.noise(STATED) == STATED
+    watch.reconfigure(OdometryWatchConfig())
+    assert watch.suspected() == said
+
+
+@pytest.mark.parametrize("fewest", [0, 10])
+def test_a_judgement_needs_pieces_that_are_kept(fewest):
+    with pytest.raises(ValueError, match=f"fewest is {fewest}"):
+        OdometryWatchConfig(fewest=fewest, window=9)

@@ -428,3 +428,34 @@ def test_lost_it_looks_everywhere(finder):
     assert finder.advance(SECOND + 15 * SECOND) is TrackState.LOST
     prediction = finder.predict(SECOND + 15 * SECOND)
     assert prediction.anywhere and prediction.place is not None, "the carried pose is tried, too"
+
+
+def test_other_settings_hold_from_the_next_fix_on_and_forget_nothing(tracker):
+    begin(tracker)
+    strict = TrackerConfig(gates=GateConfig(min_points=1000))
+    tracker.reconfigure(strict)
+    rejected = step(tracker, 0.6, right)
+    assert not rejected.accepted and "points in view 300 < 1000" in rejected.reasons
+    assert rejected.state is TrackState.COASTING and rejected.T_map_base is not None
+    tracker.reconfigure(TrackerConfig(gates=GATES))
+    assert step(tracker, 0.7, right).accepted, "no new start"
+
+
+def test_a_frame_that_is_under_way_is_judged_by_the_new_settings(tracker):
+    begin(tracker)
+    prediction = tracker.predict(SECOND + int(0.6 * SECOND))
+    tracker.reconfigure(TrackerConfig(gates=GateConfig(min_points=1000)))
+    assert not tracker.update(prediction, right(prediction)).accepted
+
+
+def test_other_settings_hold_without_an_image_too(tracker):
+    begin(tracker, 19.5)
+    late = SECOND + int(20.8 * SECOND)
+    assert tracker.advance(late) is TrackState.COASTING
+    tracker.reconfigure(TrackerConfig(gates=GateConfig(max_coast_time=1.0)))
+    assert tracker.advance(late) is TrackState.LOST
+
+
+def test_a_start_that_never_ends_is_refused():
+    with pytest.raises(ValueError, match="start_fixes 4 > start_frames 3"):
+        GateConfig(start_fixes=4)
