@@ -201,7 +201,7 @@ def test_odometry_that_stops_is_said_and_one_late_message_is_not(running, until,
 
 def test_odometry_that_is_half_a_second_late_serves_every_image(running, until, room_drive):
     robot, node = running(**start_at(room_drive))
-    node._session._waiting._timeout_s = 60.0  # a slow machine takes its time for five images
+    node._session._waiting.timeout_s = 60.0  # a slow machine takes its time for five images
     robot.send_odometry(int(room_drive.stamps_ns[0]))
     send, robot.send_odometry = robot.send_odometry, lambda until_ns: robot.send_clock(until_ns)
     for i in range(20):
