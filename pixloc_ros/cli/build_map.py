@@ -119,7 +119,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
-    checkpoint = load_checkpoint(arguments.checkpoint, arguments.device)
     with progress_bar(console) as progress:
         if arguments.add and not arguments.model:
             raise ConfigError("--add needs --model and --images, those that the map was built from")
@@ -135,6 +134,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         options = _options(arguments)
         sfm = read_model(model)
         if not arguments.add:
+            checkpoint = load_checkpoint(arguments.checkpoint, arguments.device)
             build_map(sfm, images, checkpoint, arguments.out, options, progress)
         if arguments.add or arguments.places:
             try:

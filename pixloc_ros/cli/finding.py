@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from pixloc_ros.cli.flags import scene_parser
 from pixloc_ros.cli.robustness import chosen
 from pixloc_ros.cli.scenario import shared_data
 from pixloc_ros.cli.support import progress_bar
@@ -35,15 +36,10 @@ KNOWN = (*(scene for scene in SCENES if scene != "herzjesus"), "rendered_101")
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="benchmark finding", description=__doc__)
-    parser.add_argument("--scenes", default=",".join(KNOWN), help="default: %(default)s")
+    parser = scene_parser("benchmark finding", __doc__, KNOWN, Path("runs/finding"))
     parser.add_argument(
         "--starts", type=int, default=12, help="of each kind and scene (default %(default)s)"
     )
-    parser.add_argument("--checkpoint", default="small", help="shipped name or folder")
-    parser.add_argument("--data", type=Path, help="folder of the scenes (default: shared data)")
-    parser.add_argument("--out", type=Path, default=Path("runs/finding"), help="maps and figures")
-    parser.add_argument("--seed", type=int, default=0, help="of odometry that is simulated")
     return parser.parse_args(argv)
 
 

@@ -4,6 +4,7 @@ executables share."""
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -55,6 +56,25 @@ def run_parser(prog: str, description: str | None) -> argparse.ArgumentParser:
     add_skip_every(parser)
     add_start(parser)
     parser.add_argument("--config", type=Path, help="YAML file of settings")
+    return parser
+
+
+def scene_parser(
+    prog: str, description: str | None, scenes: Sequence[str], out: Path
+) -> argparse.ArgumentParser:
+    """The arguments of a benchmark over scenes: `--scenes`, `--checkpoint`, `--data`, `--out` and
+    `--seed`."""
+    parser = argparse.ArgumentParser(prog=prog, description=description)
+    parser.add_argument("--scenes", default=",".join(scenes), help="default: %(default)s")
+    parser.add_argument("--checkpoint", default="small", help="shipped name or folder")
+    parser.add_argument("--data", type=Path, help="folder of the scenes (default: shared data)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=out,
+        help="models, maps, what was measured (default %(default)s)",
+    )
+    parser.add_argument("--seed", type=int, default=0)
     return parser
 
 

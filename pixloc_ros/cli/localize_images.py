@@ -43,13 +43,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--map", type=Path, required=True, help="folder written by build_map")
-    parser.add_argument(
-        "--model",
-        type=Path,
-        required=True,
-        help="the COLMAP or hloc model that the map was built from, in whose frame poses are",
-    )
+    add_start(parser)
     parser.add_argument("--images", type=Path, required=True, help="folder of the queries")
     parser.add_argument(
         "--queries",
@@ -57,7 +51,22 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         required=True,
         help="lines `name MODEL width height params...`",
     )
-    start = parser.add_mutually_exclusive_group()
+    add_network(parser)
+    parser.add_argument("--out", type=Path, required=True, help="poses, in the frame of the model")
+    return parser.parse_args(argv)
+
+
+def add_start(parser, required: bool = False) -> None:
+    """`--map`, `--model`, and what says where to start: `--pairs` or `--poses`, one of which may be
+    required; `localize` reads them."""
+    parser.add_argument("--map", type=Path, required=True, help="folder written by build_map")
+    parser.add_argument(
+        "--model",
+        type=Path,
+        required=True,
+        help="the COLMAP or hloc model that the map was built from, in whose frame poses are",
+    )
+    start = parser.add_mutually_exclusive_group(required=required)
     start.add_argument("--pairs", type=Path, help="retrieval: lines `query reference`, best first")
     start.add_argument(
         "--poses", type=Path, help="poses to refine: lines `name qw qx qy qz tx ty tz`"
@@ -77,18 +86,26 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         help="how far off a starting pose is (default: 2 m, 5 deg with --pairs; "
         "0.3 m, 1 deg with --poses)",
     )
-    add_network(parser)
-    parser.add_argument("--out", type=Path, required=True, help="poses, in the frame of the model")
-    return parser.parse_args(argv)
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
+    write_poses(
+        arguments.out,
+        localize(arguments, read_queries(arguments.queries), arguments.images, console),
+    )
+    return 0
+
+
+def localize(
+    arguments: argparse.Namespace, queries: list[Query], image_dir: Path, console: Console
+) -> dict[str, np.ndarray]:
+    """T_world_cam (4, 4) by query, in the frame of the model; says how many were found. image_dir:
+    that the names of the queries start from. Arguments: those of `add_start` and `add_network`."""
     references = read_image_poses(arguments.model)
     network, feature_map, settings = open_map(
         arguments.map, arguments.checkpoint, device=arguments.device
     )
     T_map_world = map_from_model(feature_map, references)
-    queries = read_queries(arguments.queries)
     starts = starts_of(arguments, queries, references)
     from_nothing = not (arguments.pairs or arguments.poses)
     finder = Finder(Places(feature_map), device=arguments.device) if from_nothing else None
@@ -97,21 +114,20 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         found = localize_images(
             Localizer(network, feature_map, settings.localizer, arguments.device),
             [(query.name, query.camera) for query in queries],
-            lambda name: read_image(arguments.images / name),
+            lambda name: read_image(image_dir / name),
             {name: [T_map_world @ T for T in poses] for name, poses in starts.items()},
             (metres, np.radians(degrees)),
             settings.tracker.gates,
             progress,
             finder,
         )
-    T_world_map = transforms.inverse(T_map_world)
-    write_poses(arguments.out, {name: T_world_map @ a.T_map_cam for name, a in found.items()})
     aligned = sum(attempt.accepted for attempt in found.values())
     console.print(
-        f"{arguments.out}: {len(found)} poses for {len(queries)} queries, {aligned} aligned; "
+        f"{len(found)} poses for {len(queries)} queries, {aligned} aligned; "
         f"{len(queries) - len(found)} queries had no starting pose"
     )
-    return 0
+    T_world_map = transforms.inverse(T_map_world)
+    return {name: T_world_map @ attempt.T_map_cam for name, attempt in found.items()}
 
 
 def starts_of(
@@ -136,8 +152,8 @@ def starts_of(
     if not any(starts.values()):
         first = queries[0].name if queries else "missing"
         raise DataError(
-            f"{arguments.pairs or arguments.poses}: names none of the queries in "
-            f"{arguments.queries}, the first of which is {first}"
+            f"{arguments.pairs or arguments.poses}: names none of the {len(queries)} queries, the "
+            f"first of which is {first}"
         )
     return starts
 

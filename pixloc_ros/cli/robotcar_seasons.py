@@ -11,14 +11,11 @@ import numpy as np
 from rich.console import Console
 
 from pixloc_ros.cli.flags import add_network
-from pixloc_ros.cli.support import open_map, progress_bar, run_command
+from pixloc_ros.cli.localize_images import add_start, localize
+from pixloc_ros.cli.support import progress_bar, run_command
 from pixloc_ros.core.errors import ConfigError
-from pixloc_ros.core.geometry import transforms
-from pixloc_ros.core.localizer import Localizer
-from pixloc_ros.datasets.hloc import Query, read_pairs
+from pixloc_ros.datasets.hloc import Query
 from pixloc_ros.datasets.robotcar import seasons
-from pixloc_ros.evaluation.retrieval import localize_images, map_from_model
-from pixloc_ros.images.files import read_image
 from pixloc_ros.mapping.colmap import read_image_poses
 from pixloc_ros.mapping.nvm import import_nvm
 
@@ -54,18 +51,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     bring.set_defaults(run=run_import)
     judge = commands.add_parser("evaluate", help="localize the queries, write the submission file")
     judge.add_argument("root", type=Path, help="folder of the data set")
-    judge.add_argument("--map", type=Path, required=True, help="folder written by build_map")
-    judge.add_argument(
-        "--model",
-        type=Path,
-        required=True,
-        help="the COLMAP model (imported, or hloc's) that the map was built from",
-    )
-    start = judge.add_mutually_exclusive_group(required=True)
-    start.add_argument("--pairs", type=Path, help="retrieval: lines `query reference`, best first")
-    start.add_argument(
-        "--poses", type=Path, help="poses to refine: lines `name qw qx qy qz tx ty tz`"
-    )
+    add_start(judge, required=True)
     judge.add_argument(
         "--conditions",
         nargs="+",
@@ -79,21 +65,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         type=Path,
         help="hloc's list with intrinsics, {condition} in its name standing for "
         "each (default: the images and intrinsics of the data set)",
-    )
-    judge.add_argument(
-        "--references",
-        type=int,
-        default=3,
-        metavar="K",
-        help="retrieved images tried in turn (default 3)",
-    )
-    judge.add_argument(
-        "--sigma",
-        type=float,
-        nargs=2,
-        metavar=("M", "DEG"),
-        help="how far off a starting pose is (default: 2 m, 5 deg with --pairs; "
-        "0.3 m, 1 deg with --poses)",
     )
     add_network(judge)
     judge.add_argument("--out", type=Path, required=True, help="the submission file")
@@ -124,40 +95,11 @@ def image_name(name: str) -> str:
 
 
 def run_evaluate(arguments: argparse.Namespace, console: Console) -> int:
-    poses = read_image_poses(arguments.model)
-    network, feature_map, settings = open_map(
-        arguments.map, arguments.checkpoint, device=arguments.device
-    )
-    T_map_world = map_from_model(feature_map, poses)
     queries = [
         query for condition in arguments.conditions for query in queries_of(arguments, condition)
     ]
-    names = [query.name for query in queries]
-    proposals = {
-        name: [T_map_world @ T for T in starts]
-        for name, starts in starts_of(arguments, names, poses).items()
-    }
-    metres, degrees = arguments.sigma or ((2.0, 5.0) if arguments.pairs else (0.3, 1.0))
-    localizer = Localizer(network, feature_map, settings.localizer, arguments.device)
-    with progress_bar(console) as progress:
-        found = localize_images(
-            localizer,
-            [(query.name, query.camera) for query in queries],
-            lambda name: read_image(arguments.root / "images" / name),
-            proposals,
-            (metres, np.radians(degrees)),
-            settings.tracker.gates,
-            progress,
-        )
-    T_world_map = transforms.inverse(T_map_world)
-    seasons.write_submission(
-        arguments.out, {name: T_world_map @ a.T_map_cam for name, a in found.items()}
-    )
-    aligned = sum(attempt.accepted for attempt in found.values())
-    console.print(
-        f"{arguments.out}: {len(found)} poses for {len(queries)} queries, {aligned} "
-        f"aligned; {len(queries) - len(found)} queries had no starting pose"
-    )
+    found = localize(arguments, queries, arguments.root / "images", console)
+    console.print(f"written: {seasons.write_submission(arguments.out, found)}")
     return 0
 
 
@@ -168,26 +110,6 @@ def queries_of(arguments: argparse.Namespace, condition: str) -> list[Query]:
     if len(arguments.conditions) > 1 and "{condition}" not in path:
         raise ConfigError("--queries for several conditions needs {condition} in its name")
     return seasons.read_query_list(Path(path.replace("{condition}", condition)))
-
-
-def starts_of(
-    arguments: argparse.Namespace, names: list[str], poses: dict[str, np.ndarray]
-) -> dict[str, list[np.ndarray]]:
-    """T_world_cam to start from, by query; queries without any are left out."""
-    if arguments.poses:
-        known = seasons.read_submission(arguments.poses)
-        return {
-            name: [known[seasons.submitted_name(name)]]
-            for name in names
-            if seasons.submitted_name(name) in known
-        }
-    pairs = read_pairs(arguments.pairs)
-    starts = {}
-    for name in names:
-        retrieved = [poses[r] for r in pairs.get(name, ()) if r in poses]
-        if retrieved:
-            starts[name] = retrieved[: arguments.references]
-    return starts
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from pixloc_ros.cli.flags import scene_parser
 from pixloc_ros.cli.scenario import shared_data
 from pixloc_ros.cli.support import progress_bar
 from pixloc_ros.core.errors import ConfigError, MissingPackage
@@ -34,8 +35,7 @@ TITLES = {True: "Robustness, search around the prior", False: "Robustness, a sin
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="benchmark robustness", description=__doc__)
-    parser.add_argument("--scenes", default=",".join(SCENES), help="default: %(default)s")
+    parser = scene_parser("benchmark robustness", __doc__, SCENES, Path("runs/robustness"))
     parser.add_argument("--methods", default=",".join(METHODS), help="default: %(default)s")
     parser.add_argument(
         "--conditions", default=",".join(c.name for c in CONDITIONS), help="default: %(default)s"
@@ -58,15 +58,6 @@ def parse(argv: list[str]) -> argparse.Namespace:
         default=True,
         help="measure the convergence basins too, with half of the queries",
     )
-    parser.add_argument("--checkpoint", default="small", help="ours: shipped name or folder")
-    parser.add_argument("--data", type=Path, help="folder of the scenes (default: shared data)")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("runs/robustness"),
-        help="models, maps, measurements and reports (default %(default)s)",
-    )
-    parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args(argv)
 
 

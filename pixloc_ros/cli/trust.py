@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from pixloc_ros.cli.flags import scene_parser
 from pixloc_ros.cli.robustness import chosen
 from pixloc_ros.cli.scenario import shared_data
 from pixloc_ros.cli.support import progress_bar
@@ -45,20 +46,13 @@ THRESHOLDS = (0.5, 0.7, 0.8, 0.9, 0.95)
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="benchmark trust", description=__doc__)
-    parser.add_argument("--scenes", default=",".join(KNOWN), help="default: %(default)s")
+    parser = scene_parser("benchmark trust", __doc__, KNOWN, Path("runs/trust"))
     parser.add_argument(
         "--queries", type=int, default=16, help="of each scene; 0: all (default %(default)s)"
-    )
-    parser.add_argument("--checkpoint", default="small", help="shipped name or folder")
-    parser.add_argument("--data", type=Path, help="folder of the scenes (default: shared data)")
-    parser.add_argument(
-        "--out", type=Path, default=Path("runs/trust"), help="maps, trials, figures, a picture"
     )
     parser.add_argument(
         "--fit", type=Path, metavar="FOLDER", help="write the model of all scenes to a checkpoint"
     )
-    parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args(argv)
 
 

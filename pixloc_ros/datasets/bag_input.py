@@ -25,7 +25,7 @@ WISHES = ("/initialpose", "/goal_pose", "/move_base_simple/goal")
 def choose_image(bag: BagReader, given: BagInput) -> str:
     """The image topic; where a camera is recorded raw and compressed, the raw one."""
     if given.image:
-        return _of_type(bag, bag.first_present(given.image, given.image + "/compressed"), IMAGES)
+        return _of_type(bag, bag.require(given.image, given.image + "/compressed"), IMAGES)
     there = _topics(bag, IMAGES)
     there = [t for t in there if not (t.endswith("/compressed") and raw_name(t) in there)]
     known = (BagTopics.image, BagTopics.image + "/compressed")

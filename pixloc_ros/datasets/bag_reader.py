@@ -63,10 +63,7 @@ class BagReader:
     def has(self, topic: str) -> bool:
         return topic in self.topics
 
-    def require(self, topic: str) -> str:
-        return self.first_present(topic)
-
-    def first_present(self, *topics: str) -> str:
+    def require(self, *topics: str) -> str:
         """The first of the topics that the bag has; ``DataError`` with the bag's list if none."""
         for topic in topics:
             if self.has(topic):

@@ -35,19 +35,6 @@ class FinderConfig:
     std_deg: float = 1.0
 
 
-@dataclass
-class _Place:
-    """Matches with keyframes that lie together: rays in the camera, points in the map."""
-
-    position: np.ndarray
-    rays: list[np.ndarray] = field(default_factory=list)
-    points: list[np.ndarray] = field(default_factory=list)
-
-    def matches(self) -> tuple[np.ndarray, np.ndarray]:
-        """All of them, (N, 3) each."""
-        return np.concatenate(self.rays), np.concatenate(self.points)
-
-
 @dataclass(frozen=True)
 class _Solution:
     """A pose and the matches (N,) that agree with it."""
@@ -58,6 +45,21 @@ class _Solution:
     @property
     def count(self) -> int:
         return int(self.agreeing.sum())
+
+
+@dataclass
+class _Place:
+    """Matches with keyframes that lie together: rays in the camera, points in the map. best: the
+    pose that most of them agree with."""
+
+    position: np.ndarray
+    rays: list[np.ndarray] = field(default_factory=list)
+    points: list[np.ndarray] = field(default_factory=list)
+    best: _Solution | None = None
+
+    def matches(self) -> tuple[np.ndarray, np.ndarray]:
+        """All of them, (N, 3) each."""
+        return np.concatenate(self.rays), np.concatenate(self.points)
 
 
 class Finder:
@@ -111,8 +113,8 @@ class Finder:
             place = self._place(found, places.position(row))
             place.rays.append(rays[matches[:, 1]])
             place.points.append(landmarks.points[matches[:, 0]])
-            best = self._solve(*place.matches(), focal)
-            if best is not None and best.count >= config.enough:
+            place.best = self._solve(*place.matches(), focal)
+            if place.best is not None and place.best.count >= config.enough:
                 break
         solutions = [solution for place in found for solution in self._solutions(place, focal)]
         solutions.sort(key=lambda solution: -solution.count)
@@ -140,13 +142,11 @@ class Finder:
         """The best pose of a place, and those of the matches that do not agree with it: of equal
         houses in a row the next one may be meant."""
         rays, points = place.matches()
-        found: list[_Solution] = []
-        while len(found) < self.config.modes:
-            best = self._solve(rays, points, focal)
-            if best is None:
-                break
+        found, best = [], place.best
+        while best is not None:
             found.append(best)
             rays, points = rays[~best.agreeing], points[~best.agreeing]
+            best = self._solve(rays, points, focal) if len(found) < self.config.modes else None
         return found
 
     def _solve(self, rays: np.ndarray, points: np.ndarray, focal: float) -> _Solution | None:

@@ -32,11 +32,11 @@ from pixloc_ros.ros.inputs import Input, sensor_qos
 from pixloc_ros.ros.odometry import BaseOdometry
 from pixloc_ros.ros.outputs import Outputs
 from pixloc_ros.ros.parameters import NodeParameters
+from pixloc_ros.ros.pending_images import PendingImages
 from pixloc_ros.ros.pipeline import FramePipeline, Job, Outcome
 from pixloc_ros.ros.start_pose import StartPose
 from pixloc_ros.ros.timeline import AGREED, Moment, Timeline
 from pixloc_ros.ros.transforms import TransformTree
-from pixloc_ros.ros.waiting import WaitingRoom
 from pixloc_ros.ros.worker import Worker
 
 # Why an image or odometry is dropped whose time is not that of the others.
@@ -77,7 +77,7 @@ class Session:
             parameters, tracker, tree, localizer.map, self._mounting, node.get_logger().info
         )
         self._odometry = BaseOdometry(tree, parameters.base_frame_id)
-        self._waiting = WaitingRoom(self._is_ready, parameters.odom_timeout)
+        self._pending = PendingImages(self._is_ready, parameters.odom_timeout)
         self._start_over()
         self._outcomes: deque[Outcome | Exception] = deque()
         self._guard = node.create_guard_condition(self._take_outcomes)
@@ -152,7 +152,7 @@ class Session:
         """Other live parameters (see `NodeParameters`), and a localizer made with them, from the
         next image on. Those of the tracker are its owner's."""
         self._parameters, self._pipeline.localizer = parameters, localizer
-        self._waiting.timeout_s = parameters.odom_timeout
+        self._pending.timeout_s = parameters.odom_timeout
         self._tf_timer.timer_period_ns = round(1e9 / parameters.tf_rate)
 
     def set_pose(self, message: PoseWithCovarianceStamped) -> None:
@@ -173,7 +173,7 @@ class Session:
                 client.call_async(Empty.Request())
             else:
                 self._node.get_logger().warning(f"{client.srv_name} is not there: not reset")
-        self._waiting.clear()
+        self._pending.clear()
         self._worker.discard()
         self._outcomes.clear()
         self._start_over()
@@ -272,7 +272,7 @@ class Session:
         self._calibrations.image_came(stamp_ns)
         self._camera_frame = camera_frame(message, self._calibrations.of(stamp_ns))
         self._try_start(self._start_pose.go_on)
-        self._statistics.dropped += self._waiting.add(message)
+        self._statistics.dropped += self._pending.add(message)
         self._pass_on()
 
     def _is_ready(self, stamp_ns: int) -> bool:
@@ -286,7 +286,7 @@ class Session:
 
     def _pass_on(self) -> None:
         """Give the worker the newest image that is ready."""
-        image, dropped = self._waiting.take()
+        image, dropped = self._pending.take()
         if image is not None:
             info = self._calibrations.of(stamp_of(image))
             job = Job(image, info, draw=self._outputs.debug_wanted)

@@ -76,6 +76,6 @@ def test_files_that_do_not_fit_are_named(localize, tmp_path, capsys):
     (tmp_path / "binary.h5").write_bytes(bytes(range(256)))
     assert localize("--pairs", tmp_path / "binary.h5") == 1
     shown = " ".join(capsys.readouterr().out.split())
-    assert "names none of the queries" in shown and "day/4.png" in shown
+    assert "names none of the 3 queries" in shown and "day/4.png" in shown
     assert "bad.txt, line 1: expected name qw qx qy qz tx ty tz" in shown
     assert "binary.h5: not a text file" in shown

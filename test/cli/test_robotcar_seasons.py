@@ -162,7 +162,7 @@ def check(path: Path, truth: dict, count: int) -> None:
     rows = [line.split() for line in path.read_text().splitlines()]
     assert len(rows) == count and all(len(row) == 8 for row in rows)
     assert {row[0] for row in rows} <= set(truth)
-    for name, T in seasons.read_submission(path).items():
+    for name, T in hloc.read_poses(path).items():
         metres, radians = transforms.pose_error(T, truth[name])
         assert metres < 0.1 and np.rad2deg(radians) < 0.5
 

@@ -69,3 +69,34 @@ def until():
         return value
 
     return wait
+
+
+@pytest.fixture
+def running(graph, room_map, room_drive, until):
+    """running(**parameters): a robot and an active localizer that hear each other."""
+
+    from robot import Robot, localizer
+
+    def start(robot_options=None, **parameters):
+        robot = Robot(room_drive, **(robot_options or {}))
+        node = localizer(room_map, **parameters)
+        graph.add_node(robot)
+        graph.add_node(node)
+        assert until(robot.ready), "the localizer did not become active"
+        return robot, node
+
+    return start
+
+
+@pytest.fixture
+def call(graph, until):
+    """call(node, type, service, request): the answer."""
+
+    def ask(node, kind, name, request):
+        client = node.create_client(kind, name)
+        assert until(client.service_is_ready)
+        future = client.call_async(request)
+        assert until(future.done)
+        return future.result()
+
+    return ask

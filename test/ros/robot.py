@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import cv2
@@ -16,8 +17,9 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tf2_msgs.msg import TFMessage
 
+from pixloc_ros.core.geometry import transforms
 from pixloc_ros.messages.headers import stamp_of
-from pixloc_ros.messages.poses import from_xyz_rpy
+from pixloc_ros.messages.poses import from_xyz_rpy, pose_of
 from pixloc_ros.ros import conversions as c
 from pixloc_ros.ros.localizer_node import LocalizerNode
 
@@ -194,3 +196,32 @@ class Robot(Node):
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         self.status.update({s.name: s for s in message.status})
         self.states += [(s.level, s.message) for s in message.status if s.name.endswith(": pose")]
+
+
+QUICK = dict(
+    tracker__gates__max_fix_age=0.4,
+    tracker__gates__max_coast_time=1.2,
+)
+
+
+def start_at(drive) -> dict:
+    """Parameters that start the localizer where the drive starts."""
+    T = drive.T_map_base[0]
+    return dict(
+        set_initial_pose=True,
+        initial_pose__x=float(T[0, 3]),
+        initial_pose__y=float(T[1, 3]),
+        initial_pose__yaw=math.atan2(T[1, 0], T[0, 0]),
+    )
+
+
+def track(robot, until, frames):
+    """Send frames one by one, each after the answer to the one before."""
+    for i in frames:
+        robot.send_frame(i)
+        assert until(lambda i=i: robot.pose_at(i)), f"no pose for frame {i}"
+
+
+def error_of(robot, i) -> tuple[float, float]:
+    T = pose_of(robot.pose_at(i).pose.pose)
+    return transforms.pose_error(T, robot.drive.T_map_base[i])

@@ -3,7 +3,6 @@
 import math
 import threading
 import time
-from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -20,7 +19,7 @@ from nav_msgs.srv import SetMap
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from robot import LATCHED, Robot, localizer
+from robot import LATCHED, QUICK, Robot, error_of, localizer, start_at, track
 from sensor_msgs.msg import Image, PointCloud2
 from std_srvs.srv import Empty, Trigger
 from tf2_msgs.msg import TFMessage
@@ -28,60 +27,8 @@ from tf2_msgs.msg import TFMessage
 from pixloc_ros.core.geometry import transforms
 from pixloc_ros.messages.headers import stamp_of
 from pixloc_ros.messages.images import image_of
-from pixloc_ros.messages.poses import from_xyz_rpy, pose_of, transform_of
+from pixloc_ros.messages.poses import from_xyz_rpy, transform_of
 from pixloc_ros.ros import conversions as c
-
-
-@pytest.fixture
-def running(graph, room_map, room_drive, until):
-    """running(**parameters): a robot and an active localizer that hear each other."""
-
-    def start(robot_options=None, **parameters):
-        robot = Robot(room_drive, **(robot_options or {}))
-        node = localizer(room_map, **parameters)
-        graph.add_node(robot)
-        graph.add_node(node)
-        assert until(robot.ready), "the localizer did not become active"
-        return robot, node
-
-    return start
-
-
-@pytest.fixture
-def call(graph, until):
-    """call(node, type, service, request): the answer."""
-
-    def ask(node, kind, name, request):
-        client = node.create_client(kind, name)
-        assert until(client.service_is_ready)
-        future = client.call_async(request)
-        assert until(future.done)
-        return future.result()
-
-    return ask
-
-
-def start_at(drive) -> dict:
-    """Parameters that start the localizer where the drive starts."""
-    T = drive.T_map_base[0]
-    return dict(
-        set_initial_pose=True,
-        initial_pose__x=float(T[0, 3]),
-        initial_pose__y=float(T[1, 3]),
-        initial_pose__yaw=math.atan2(T[1, 0], T[0, 0]),
-    )
-
-
-def track(robot, until, frames):
-    """Send frames one by one, each after the answer to the one before."""
-    for i in frames:
-        robot.send_frame(i)
-        assert until(lambda i=i: robot.pose_at(i)), f"no pose for frame {i}"
-
-
-def error_of(robot, i) -> tuple[float, float]:
-    T = pose_of(robot.pose_at(i).pose.pose)
-    return transforms.pose_error(T, robot.drive.T_map_base[i])
 
 
 def test_images_in_poses_out(running, until, room_drive):
@@ -139,31 +86,6 @@ def test_tf_is_sent_again_while_no_image_comes(running, until, room_drive):
     assert len(sent) == len(set(sent)), "a transform was sent twice for one stamp"
 
 
-def test_a_start_is_confirmed_before_anything_is_published(running, until, room_drive):
-    robot, node = running(**start_at(room_drive), tracker__gates__start_fixes=2)
-    robot.send_frame(0)
-    assert until(lambda: robot.says("pose", "starting: confirming 1 of 2", DiagnosticStatus.WARN))
-    assert robot.values("pose")["reasons"] == "confirming 1 of 2"
-    assert robot.values("tf")["sending"] == "false" and not robot.poses
-    track(robot, until, [1, 2])
-    assert error_of(robot, 1)[0] < 0.06
-    assert until(lambda: robot.says("pose", "tracking", DiagnosticStatus.OK))
-    assert until(lambda: robot.values("pose")["accepted"] == "2")
-    assert robot.values("pose")["starting"] == "1" and len(robot.poses) == 2
-    # A pose given anew, three metres off, cuts pose and tf until fixes confirm one.
-    wrong = room_drive.T_map_base[2] @ from_xyz_rpy((3.0, 0, 0, 0, 0, 0))
-    robot.send_pose(wrong, int(room_drive.stamps_ns[2]), std=0.01)
-    assert until(lambda: robot.values("tf")["sending"] == "false")
-    assert node._tracker.T_map_odom is None
-    assert until(lambda: robot.says("pose", "starting: a pose was given", DiagnosticStatus.WARN))
-
-
-QUICK = dict(
-    tracker__gates__max_fix_age=0.4,
-    tracker__gates__max_coast_time=1.2,
-)
-
-
 def test_images_that_stop_are_said_and_end_the_correction(running, until, room_drive):
     robot, node = running(**start_at(room_drive), **QUICK)
     track(robot, until, [0, 1])
@@ -179,89 +101,6 @@ def test_images_that_stop_are_said_and_end_the_correction(running, until, room_d
     assert node._tracker.T_map_odom is None
     assert until(lambda: robot.values("tf")["sending"] == "false")
     assert len(robot.poses) == 2
-
-
-def test_odometry_that_stops_is_said_and_one_late_message_is_not(running, until, room_drive):
-    robot, node = running(**start_at(room_drive), **QUICK, odom_timeout=0.05)
-    track(robot, until, [0, 1])
-    at_ns = int(room_drive.stamps_ns[1])
-    late = robot.image(1)
-    late.header.stamp = c.to_stamp(at_ns + 250_000_000)
-    robot.send_frame(1, late)
-    assert until(lambda: "no odometry at the stamp" in robot.values("pose").get("reasons", ""))
-    assert robot.says("pose", "tracking", DiagnosticStatus.OK)
-    assert robot.values("tf")["sending"] == "true"
-    robot.send_clock(at_ns + 800_000_000)
-    assert until(lambda: robot.says("pose", "no odometry for", DiagnosticStatus.WARN))
-    assert robot.values("tf")["sending"] == "true"
-    robot.send_clock(at_ns + 2_000_000_000)
-    assert until(lambda: robot.says("pose", "lost", DiagnosticStatus.ERROR))
-    assert node._tracker.T_map_odom is None
-
-
-def test_odometry_that_is_half_a_second_late_serves_every_image(running, until, room_drive):
-    robot, node = running(**start_at(room_drive))
-    node._session._waiting.timeout_s = 60.0  # a slow machine takes its time for five images
-    robot.send_odometry(int(room_drive.stamps_ns[0]))
-    send, robot.send_odometry = robot.send_odometry, lambda until_ns: robot.send_clock(until_ns)
-    for i in range(20):
-        robot.send_frame(i)
-        if i >= 5:
-            send(int(room_drive.stamps_ns[i - 5]))
-            assert until(lambda i=i: robot.pose_at(i - 5)), f"no pose for frame {i - 5}"
-            metres, radians = error_of(robot, i - 5)
-            assert metres < 0.06 and radians < 0.02
-    assert robot.pose_at(15) is None
-    assert robot.values("timing")["dropped"] == "0"
-
-
-def test_a_jump_of_the_odometry_is_said_and_not_followed(running, until, room_drive):
-    robot, _node = running(**start_at(room_drive))
-    track(robot, until, [0, 1])
-    odometry = room_drive.odometry
-    T = odometry.T_odom_base.copy()
-    T[odometry.stamps_ns > room_drive.stamps_ns[2], :3, 3] -= T[0, :3, 3]  # begins at zero again
-    robot.drive = replace(room_drive, odometry=replace(odometry, T_odom_base=T))
-    track(robot, until, [2, 3, 4])
-    assert max(error_of(robot, i)[0] for i in (2, 3, 4)) < 0.06
-    assert until(lambda: robot.says("pose", "check the odometry: jumped by", DiagnosticStatus.WARN))
-    assert robot.values("pose")["state"] == "tracking"
-
-
-def test_odometry_of_another_frame_is_that_of_the_base(running, until, room_drive):
-    """A visual odometry: the pose of its camera, away from the base, in a frame of its own."""
-    robot, _ = running({"odom": "vio", "child": "vio_camera"})
-    robot.T_base_child = from_xyz_rpy((-1.5, 0.4, 0.8, -math.pi / 2, 0.0, 2.0))
-    robot.send_odometry(int(room_drive.stamps_ns[0]))
-    assert until(lambda: robot.says("inputs", "'vio_camera', not of 'base_link'"))
-    assert int(robot.values("inputs")["odom.refused"]) > 0
-    robot.send_static("base_link", "vio_camera", robot.T_base_child)
-    robot.rewind()
-
-    def heard():
-        robot.send_pose(room_drive.T_map_base[0], int(room_drive.stamps_ns[0]))
-        robot.send_frame(0)
-        return until(lambda: robot.pose_at(0), 2)
-
-    assert until(heard)
-    odometry = []
-    robot.create_subscription(Odometry, "/localizer/odometry", odometry.append, 10)
-    track(robot, until, range(4, 33, 4))
-    for i in range(4, 33, 4):
-        metres, radians = error_of(robot, i)
-        assert metres < 0.06 and radians < 0.02
-    assert until(lambda: "odometry is in the frame 'vio'" in robot.status["localizer: tf"].message)
-    corrections = [t for t in robot.transforms if t.header.frame_id == "map"]
-    assert {t.child_frame_id for t in corrections} == {"vio"}
-    T_map_odom = transform_of(
-        next(t for t in corrections[::-1] if t.child_frame_id == "vio").transform
-    )
-    truth = room_drive.T_map_base[32] @ transforms.inverse(room_drive.odometry.T_odom_base[160])
-    assert transforms.pose_error(T_map_odom, truth)[0] < 0.1
-    # 1 m/s along the camera's x, in the base's axes
-    assert until(lambda: odometry)
-    twist = odometry[-1].twist.twist.linear
-    np.testing.assert_allclose((twist.x, twist.y, twist.z), robot.T_base_child[:3, 0], atol=1e-9)
 
 
 def test_a_calibration_that_comes_after_its_image_goes_with_it(running, until, room_drive):
@@ -343,52 +182,6 @@ def test_images_that_are_none_are_counted_and_the_next_one_works(running, until,
     assert error_of(robot, 2)[0] < 0.06
 
 
-def test_a_pose_can_be_set_in_any_frame_and_nonsense_is_ignored(running, until, room_drive):
-    robot, node = running()
-    robot.send_frame(0)
-    assert until(lambda: robot.says("pose", "no initial pose"))
-    assert node._tracker.wants_pose
-    T, stamp = room_drive.T_map_base[0], int(room_drive.stamps_ns[0])
-    nan = T.copy()
-    nan[0, 3] = math.nan
-    robot.send_pose(nan, stamp)
-    robot.send_pose(T, stamp, frame="nowhere")
-    robot.initial_pose.publish(robot.pose_message(T, stamp, std=math.nan))
-    assert until(lambda: robot.values("inputs").get("initialpose.refused") == "3")
-    assert not robot.poses
-
-    T_map_site = from_xyz_rpy((4.0, 3.0, 0.0, 0.0, 0.0, 1.0))
-    robot.send_static("map", "site", T_map_site)
-    # The pose of half a second ago: odometry has to carry it on.
-    robot.send_odometry(int(room_drive.stamps_ns[5]))
-
-    def localized():
-        robot.send_pose(transforms.inverse(T_map_site) @ T, stamp, frame="site")
-        robot.send_frame(5)
-        return until(lambda: robot.pose_at(5), 3)
-
-    assert until(localized)
-    assert error_of(robot, 5)[0] < 0.06
-    assert not node._tracker.wants_pose
-
-
-@pytest.mark.parametrize("frame", ["/map", "/site"])
-def test_frame_ids_may_begin_with_a_slash(running, until, room_drive, frame):
-    robot, node = running()
-    robot.send_static("map", "site", np.eye(4))
-    robot.send_odometry(int(room_drive.stamps_ns[0]))
-
-    def accepted():
-        robot.send_pose(room_drive.T_map_base[0], 0, frame=frame)
-        return until(lambda: not node._tracker.wants_pose, 2)
-
-    assert until(accepted, 30)
-    message = robot.image(2)
-    message.header.frame_id = "/camera"
-    robot.send_frame(2, message)
-    assert until(lambda: robot.pose_at(2))
-
-
 def test_a_filter_of_the_same_odometry_gets_what_the_image_alone_says(running, until, room_drive):
     robot, _ = running(fused_with_odometry=True, **start_at(room_drive))
     track(robot, until, range(2))
@@ -401,85 +194,6 @@ def test_a_filter_of_the_same_odometry_gets_what_the_image_alone_says(running, u
     assert until(lambda: robot.values("pose").get("frames") == "3")
     track(robot, until, [3])
     assert robot.pose_at(2) is None, "odometry's own pose is not for that filter"
-
-
-def test_a_start_pose_belongs_to_its_stamp(running, until, room_drive):
-    stamp = room_drive.odometry.stamps_ns[10] * 1e-9
-    T = room_drive.T_map_base[2]  # where the robot is 0.2 s after the start
-    start = {
-        **start_at(room_drive),
-        "initial_pose__stamp": stamp,
-        "initial_pose__x": float(T[0, 3]),
-    }
-    robot, _ = running(**start)
-    track(robot, until, [5])
-    assert error_of(robot, 5)[0] < 0.06
-
-
-def test_a_pose_older_than_all_odometry_is_refused_with_the_reason(running, until, room_drive):
-    early = float(room_drive.odometry.stamps_ns[0] * 1e-9 - 0.9)
-    robot, node = running(**start_at(room_drive), initial_pose__stamp=early)
-    robot.send_frame(0)
-    assert until(lambda: robot.says("pose", "no initial pose"))
-    assert node._tracker.wants_pose, "applied to the wrong place"
-    robot.send_pose(room_drive.T_map_base[0], int(early * 1e9))
-    assert until(lambda: robot.says("inputs", "before the oldest odometry"))
-    robot.send_pose(room_drive.T_map_base[0], int(room_drive.stamps_ns[0]))
-    assert until(lambda: not node._tracker.wants_pose)
-    track(robot, until, [1])
-
-
-def test_a_pose_from_rviz_stands_on_the_ground_of_the_map(running, until, room_drive):
-    """A base 30 m below the one that the map was taken with, and nose down."""
-    T_old_base = from_xyz_rpy((0, 0, -30.0, 0, 0.3, 0))
-    T_base_cam = transforms.inverse(T_old_base) @ room_drive.T_base_cam
-    quaternion, translation = transforms.to_quaternion(T_base_cam)
-    robot, node = running(base_to_camera=[float(v) for v in (*translation, *quaternion)])
-    robot.T_base_child = T_old_base
-    stamp = int(room_drive.stamps_ns[0])
-    robot.send_odometry(stamp)
-    truth = room_drive.T_map_base @ T_old_base
-
-    def clicked():
-        robot.click(truth[0], stamp)
-        return until(lambda: not node._tracker.wants_pose, 2)
-
-    assert until(clicked)
-    given = node._tracker._given
-    np.testing.assert_allclose(given.T_map_base[:3, 3], truth[0, :3, 3], atol=0.05)
-    assert transforms.pose_error(given.T_map_base, truth[0])[1] < 0.05
-    assert given.covariance[0, 0] == pytest.approx(0.25, rel=1e-3)
-    assert 0.2 <= math.sqrt(given.covariance[2, 2]) < 0.3
-    robot.send_frame(0)
-    track(robot, until, [1, 2])
-    assert transforms.pose_error(pose_of(robot.pose_at(2).pose.pose), truth[2])[0] < 0.06
-
-
-def test_a_pose_before_odometry_and_images_is_kept(running, until, room_drive):
-    robot, _ = running()
-    early = int(room_drive.stamps_ns[0]) - 900_000_000
-    robot.click(room_drive.T_map_base[0], early)
-    assert until(lambda: robot.says("pose", "waits for odometry", DiagnosticStatus.WARN))
-    robot.send_odometry(int(room_drive.stamps_ns[0]))
-    assert until(lambda: robot.says("pose", "waits for an image", DiagnosticStatus.WARN))
-    track(robot, until, [0, 1])
-    assert error_of(robot, 1)[0] < 0.06
-    assert robot.values("inputs")["initialpose.refused"] == "0"
-
-
-def test_a_pose_before_activation_is_kept(running, call, until, room_drive):
-    robot, node = running()
-
-    def go(step):
-        request = ChangeState.Request(transition=Transition(id=step))
-        return call(robot, ChangeState, "/localizer/change_state", request).success
-
-    assert go(Transition.TRANSITION_DEACTIVATE)
-    robot.click(room_drive.T_map_base[0], int(room_drive.stamps_ns[0]))
-    assert until(lambda: node._early_pose)
-    assert go(Transition.TRANSITION_ACTIVATE) and until(robot.ready)
-    track(robot, until, [0, 1])
-    assert error_of(robot, 1)[0] < 0.06
 
 
 def test_services_reset_and_set_pose(running, call, until, room_drive):
@@ -748,81 +462,6 @@ def test_a_single_bad_stamp_is_dropped_and_counted(running, until, room_drive):
         assert error_of(robot, k)[0] < 0.06
     assert until(lambda: robot.values("pose")["accepted"] == "5")
     assert robot.values("pose")["resets"] == "0"
-
-
-def test_old_and_broken_odometry_is_refused(running, until, room_drive):
-    robot, _node = running(**start_at(room_drive))
-    track(robot, until, [0, 1])
-    bad = Odometry(header=c.header(int(room_drive.stamps_ns[2]), "odom"))
-    bad.pose.pose.position.x = math.nan
-    bad.pose.pose.orientation.w = 1.0
-    late = Odometry(header=c.header(int(room_drive.stamps_ns[0]), "odom"))
-    for message in (bad, late):
-        robot._odom.publish(message)
-    assert until(lambda: robot.values("inputs").get("odom.refused") == "2")
-    track(robot, until, [2])
-    assert error_of(robot, 2)[0] < 0.06
-
-
-@pytest.fixture
-def lost_and_found(graph, room_places, room_drive, until):
-    """A robot that nobody tells where it is, with the confirmation that users have."""
-    robot = Robot(room_drive)
-    node = localizer(room_places, tracker__gates__start_fixes=2, tracker__gates__find_after=2)
-    graph.add_node(robot)
-    graph.add_node(node)
-    assert until(robot.ready), "the localizer did not become active"
-    return robot, node
-
-
-def elsewhere(robot, i, ahead):
-    """The image of frame i + ahead with the time of frame i."""
-    header = robot.image(i).header
-    return c.array_to_image(robot.drive.image(i + ahead), header)
-
-
-def test_it_finds_itself_and_says_so(lost_and_found, until, call):
-    robot, _node = lost_and_found
-    assert until(lambda: robot.says("pose", "looking for itself", DiagnosticStatus.WARN))
-    robot.send_frame(0)
-    assert until(lambda: robot.says("pose", "starting: confirming 1 of 2"))
-    assert robot.poses == []
-    track(robot, until, [1, 2])
-    assert error_of(robot, 1)[0] < 0.06 and error_of(robot, 2)[0] < 0.06
-    answer = call(robot, Trigger, "/localizer/relocalize", Trigger.Request())
-    assert answer.success
-    robot.send_frame(3)
-    assert until(lambda: robot.says("pose", "starting: confirming 1 of 2"))
-    track(robot, until, [4])
-    assert robot.pose_at(3) is None and error_of(robot, 4)[0] < 0.06
-
-
-def test_carried_away_it_finds_itself_again_and_publishes_nothing_wrong(lost_and_found, until):
-    robot, node = lost_and_found
-    robot.send_frame(0)
-    assert until(lambda: robot.says("pose", "starting: confirming 1 of 2"))
-    track(robot, until, [1, 2])
-    ahead = 24  # somebody carries the robot 2.4 m on; odometry does not notice
-    for i in range(3, 9):
-        before = len(robot.poses)
-        robot.send_frame(i, elsewhere(robot, i, ahead))
-        assert until(lambda before=before: len(robot.poses) > before)
-    T = pose_of(robot.pose_at(8).pose.pose)
-    assert transforms.pose_error(T, robot.drive.T_map_base[8 + ahead])[0] < 0.06
-    assert node._tracker.state.value == "tracking"
-    for i in range(3, 9):
-        message = robot.pose_at(i)
-        metres, _ = transforms.pose_error(
-            pose_of(message.pose.pose), robot.drive.T_map_base[i + ahead]
-        )
-        covariance = np.array(message.pose.covariance).reshape(6, 6)
-        assert metres < 0.06 or metres < 5 * np.sqrt(np.linalg.eigvalsh(covariance[:3, :3]).max())
-
-
-def test_without_places_nobody_is_found_and_the_service_says_why(running, call):
-    robot, _ = running()
-    answer = call(robot, Trigger, "/localizer/relocalize", Trigger.Request())
-    assert not answer.success and "build_map --add places" in answer.message
 
 
 def test_what_does_not_notice_a_new_beginning_is_reset_with_it(running, until, call):

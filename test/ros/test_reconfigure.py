@@ -10,27 +10,16 @@ pytest.importorskip("rclpy")
 
 from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.parameter import Parameter
-from robot import Robot, localizer
+from robot import start_at
 
 from pixloc_ros.messages.headers import stamp_of
 from pixloc_ros.ros.parameters import read_parameters
 
 
 @pytest.fixture
-def driving(graph, room_map, room_drive, until):
+def driving(running, room_drive, until):
     """A robot whose first frame was localized, and the node that did it."""
-    T = room_drive.T_map_base[0]
-    robot = Robot(room_drive)
-    node = localizer(
-        room_map,
-        set_initial_pose=True,
-        initial_pose__x=float(T[0, 3]),
-        initial_pose__y=float(T[1, 3]),
-        initial_pose__yaw=math.atan2(T[1, 0], T[0, 0]),
-    )
-    graph.add_node(robot)
-    graph.add_node(node)
-    assert until(robot.ready), "the localizer did not become active"
+    robot, node = running(**start_at(room_drive))
     send(robot, until, 0)
     return robot, node
 

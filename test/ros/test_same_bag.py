@@ -114,7 +114,7 @@ def live_frames(bag: Path, monkeypatch, rectified: bool):
 
     monkeypatch.setattr(pipeline, "process_frame", keep)
     run = FramePipeline(None, None, extrinsics, rectified)
-    topic = BagReader(bag).first_present("/image", "/image/compressed")
+    topic = BagReader(bag).require("/image", "/image/compressed")
     for image, info in zip(decoded(bag, topic), decoded(bag, "/camera_info")):
         outcome = run(Job(image, info))
         if outcome.problem:

@@ -193,9 +193,8 @@ class Tracker:
                 )
                 now = Place(*self._carry(prediction.anchor, prediction.odometry))  # doubted more
                 if found is not None and not self._agree(now, fix):
-                    self._state = (
-                        TrackState.STARTING
-                    )  # seen elsewhere: the carried pose may be wrong
+                    # Seen elsewhere: the carried pose may be wrong, until another image decides.
+                    self._state = TrackState.STARTING
             result = FrameResult(
                 prediction.stamp_ns,
                 self._state,

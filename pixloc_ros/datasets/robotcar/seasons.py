@@ -20,7 +20,7 @@ import numpy as np
 
 from pixloc_ros.core.errors import DataError
 from pixloc_ros.core.geometry.camera import Camera
-from pixloc_ros.datasets.hloc import Query, read_poses, read_queries, write_poses
+from pixloc_ros.datasets.hloc import Query, read_queries, write_poses
 
 REFERENCE = "overcast-reference"
 CONDITIONS = (
@@ -71,11 +71,6 @@ def read_query_list(path: Path) -> list[Query]:
     if not queries:
         raise DataError(f"{path}: lists no image of the {SCORED} camera, which alone is scored")
     return queries
-
-
-def read_submission(path: Path) -> dict[str, np.ndarray]:
-    """T_world_cam (4, 4) by `<camera>/<file>`, of a submission file or hloc's results."""
-    return {submitted_name(name): T for name, T in read_poses(path).items()}
 
 
 def write_submission(path: Path, poses: Mapping[str, np.ndarray]) -> Path:

@@ -15,7 +15,7 @@ from pixloc_ros.messages.headers import stamp_of
 ROOM = 12
 
 
-class WaitingRoom:
+class PendingImages:
     """Images that came before their odometry. It may be late by any time up to the timeout: the
     device then works on at the rate of the images, as much later.
 

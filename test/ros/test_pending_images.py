@@ -10,7 +10,7 @@ from sensor_msgs.msg import Image
 from pixloc_ros.core.tracker import OdometryBuffer
 from pixloc_ros.messages.headers import stamp_of
 from pixloc_ros.ros import conversions as c
-from pixloc_ros.ros.waiting import ROOM, WaitingRoom
+from pixloc_ros.ros.pending_images import ROOM, PendingImages
 
 MS = 1_000_000
 
@@ -20,7 +20,7 @@ class Scene:
 
     def __init__(self, timeout_s: float = 0.6):
         self.now, self.odometry = 0.0, OdometryBuffer()
-        self.room = WaitingRoom(self.reached, timeout_s, lambda: self.now * 1e-3)
+        self.room = PendingImages(self.reached, timeout_s, lambda: self.now * 1e-3)
 
     def reached(self, stamp_ns: int) -> bool:
         newest_ns = self.odometry.newest_stamp()
